@@ -1,0 +1,1 @@
+"""The Safelight cloud: API, workers and the `safelight-cloud` command."""

@@ -1,0 +1,1 @@
+"""The Safelight application and the `safelight` command."""

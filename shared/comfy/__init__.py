@@ -1,0 +1,1 @@
+"""Speaking to a ComfyUI server and reading its graphs."""

@@ -1,0 +1,1 @@
+"""Engines run work: built-in, ComfyUI and, in the desktop, the cloud."""

@@ -1,0 +1,1 @@
+"""Jobs as both programs see them: states, events, progress."""

@@ -1,0 +1,1 @@
+"""Preset bundles: what they declare and how they become a graph."""
