@@ -1,0 +1,57 @@
+"""`python -m tests.bench [area…]`: measure, print a table, exit 1 if a goal is missed."""
+
+import importlib
+import pkgutil
+import sys
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+import tests.bench
+from tests.bench.figure import Figure
+
+_NOT_AREAS = {"__main__", "figure"}
+
+
+def main() -> int:
+    areas = sys.argv[1:] or sorted(
+        module.name for module in pkgutil.iter_modules(tests.bench.__path__) if module.name not in _NOT_AREAS
+    )
+    console = Console(width=150)
+    figures: list[Figure] = []
+    for area in areas:
+        begun = time.monotonic()
+        measured = importlib.import_module(f"tests.bench.{area}").measure()
+        figures += measured
+        console.print(f"{area}: {len(measured)} figures in {time.monotonic() - begun:.0f} s", style="dim")
+    console.print(_table(figures))
+    missed = [figure for figure in figures if not figure.met]
+    console.print(f"{len(figures) - len(missed)} of {len(figures)} goals met")
+    return 1 if missed else 0
+
+
+def _table(figures: list[Figure]) -> Table:
+    table = Table("Figure", "Measured", "Floor in this run", "Ratio", "Goal", "Met")
+    for figure in figures:
+        table.add_row(
+            figure.name,
+            f"{figure.value:,.2f} {figure.unit}",
+            f"{figure.floor:,.2f} {figure.unit} ({figure.floor_name})",
+            f"{figure.ratio:.2f}×" if figure.ratio is not None else "–",
+            _goal(figure),
+            "yes" if figure.met else "NO",
+        )
+    return table
+
+
+def _goal(figure: Figure) -> str:
+    goals = [
+        *([f"≤ {figure.goal_ratio:g}×"] if figure.goal_ratio is not None else []),
+        *([f"≤ {figure.goal_value:g} {figure.unit}"] if figure.goal_value is not None else []),
+    ]
+    return " or ".join(goals)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
