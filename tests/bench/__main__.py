@@ -46,11 +46,9 @@ def _table(figures: list[Figure]) -> Table:
 
 
 def _goal(figure: Figure) -> str:
-    goals = [
-        *([f"≤ {figure.goal_ratio:g}×"] if figure.goal_ratio is not None else []),
-        *([f"≤ {figure.goal_value:g} {figure.unit}"] if figure.goal_value is not None else []),
-    ]
-    return " or ".join(goals)
+    if figure.goal_value is not None:
+        return f"≤ {figure.goal_value:g} {figure.unit}"
+    return f"≤ {figure.goal_ratio:g}×"
 
 
 if __name__ == "__main__":

@@ -7,10 +7,9 @@ __all__ = ["Figure"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """`value` and `floor` in `unit`; the goal is met while value / floor ≤ `goal_ratio`.
+    """`value` and `floor` in `unit`. The goal is either a limit on value / floor or one on `value`.
 
-    `goal_value` is an absolute limit in `unit` beside it (either may be None). A figure that counts
-    losses has floor 0 and goal_value 0.
+    A figure that counts losses has floor 0 and goal_value 0.
     """
 
     name: str
@@ -21,19 +20,16 @@ class Figure:
     goal_ratio: float | None = None
     goal_value: float | None = None
 
+    def __post_init__(self) -> None:
+        if (self.goal_ratio is None) == (self.goal_value is None):
+            raise ValueError(f"{self.name}: state either goal_ratio or goal_value")
+
     @property
     def ratio(self) -> float | None:
         return self.value / self.floor if self.floor else None
 
     @property
     def met(self) -> bool:
-        """True when one of the stated goals holds: a ratio and a value are alternatives."""
-        checks = [
-            *(
-                [self.ratio <= self.goal_ratio]
-                if self.goal_ratio is not None and self.ratio is not None
-                else []
-            ),
-            *([self.value <= self.goal_value] if self.goal_value is not None else []),
-        ]
-        return any(checks)
+        if self.goal_value is not None:
+            return self.value <= self.goal_value
+        return self.ratio is not None and self.goal_ratio is not None and self.ratio <= self.goal_ratio
