@@ -1,0 +1,179 @@
+"""Where the bytes of artifacts are kept, by key; and the twin that keeps them in a local folder."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+from shared.errors import FatalError, TransientError
+from shared.files import flush_folder
+
+__all__ = ["BlobMissing", "BlobStore", "BlobUnavailable", "LocalBlobStore", "SignedLink", "checked_key"]
+
+_CHUNK_BYTES = 256 * 1024
+_KEY = re.compile(r"[a-z0-9][a-z0-9/_-]{0,199}")
+
+
+class BlobMissing(FatalError):
+    code = "blob_missing"
+
+
+class BlobUnavailable(TransientError):
+    """The store cannot be reached just now."""
+
+    code = "blob_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedLink:
+    """A URL that the holder may use once it sends exactly these headers."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class BlobStore(Protocol):
+    """Bytes by key. Keys are lower-case digests and ids, with `/` between their parts.
+
+    Bytes under a key never change: storing a key again is no error and changes nothing.
+    """
+
+    @property
+    def staging_folder(self) -> Path:
+        """Where to write a file that `adopt` will take: on the same file system if possible."""
+        ...
+
+    async def adopt(self, key: str, path: Path) -> None:
+        """Take over a finished file, durably; `path` is gone afterwards."""
+        ...
+
+    async def size(self, key: str) -> int | None:
+        """In bytes; None where there is nothing under the key."""
+        ...
+
+    def as_file(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """The bytes as a file to read, never to write. Raises BlobMissing."""
+        ...
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Raises BlobMissing before the first chunk."""
+        ...
+
+    async def delete(self, key: str) -> None: ...
+
+    async def upload_link(
+        self, key: str, *, length: int, digest: str, valid_for: timedelta
+    ) -> SignedLink | None:
+        """A link for one direct PUT; None where uploads go through our own route."""
+        ...
+
+    async def download_link(self, key: str, *, name: str, valid_for: timedelta) -> SignedLink | None:
+        """A link for a direct GET saved under `name`; None where downloads go through our own route."""
+        ...
+
+    async def check(self) -> None:
+        """Raises BlobUnavailable if the store cannot be written."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+def checked_key(key: str) -> str:
+    """`key` if it is one, so that no key ever leads out of the store."""
+    if _KEY.fullmatch(key) is None or "//" in key or key.endswith("/"):
+        raise FatalError("this is no key of the artifact store", key=key)
+    return key
+
+
+class LocalBlobStore:
+    """Files in a folder, fanned out by the first digits of the key's last part."""
+
+    def __init__(self, *, folder: Path) -> None:
+        self._folder = folder
+        self._staging = folder / "staging"
+        self._staging.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def staging_folder(self) -> Path:
+        return self._staging
+
+    async def adopt(self, key: str, path: Path) -> None:
+        await asyncio.to_thread(self._adopt, self._path(key), path)
+
+    async def size(self, key: str) -> int | None:
+        return await asyncio.to_thread(_size, self._path(key))
+
+    @contextlib.asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        path = self._path(key)
+        if await asyncio.to_thread(_size, path) is None:
+            raise BlobMissing("these bytes are not stored", key=key)
+        yield path
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread(self._path(key).open, "rb")
+        except FileNotFoundError as error:
+            raise BlobMissing("these bytes are not stored", key=key) from error
+        with file:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                yield chunk
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+
+    async def upload_link(
+        self,
+        key: str,  # noqa: ARG002 - a folder has no links
+        *,
+        length: int,  # noqa: ARG002
+        digest: str,  # noqa: ARG002
+        valid_for: timedelta,  # noqa: ARG002
+    ) -> SignedLink | None:
+        return None
+
+    async def download_link(
+        self,
+        key: str,  # noqa: ARG002
+        *,
+        name: str,  # noqa: ARG002
+        valid_for: timedelta,  # noqa: ARG002
+    ) -> SignedLink | None:
+        return None
+
+    async def check(self) -> None:
+        if not await asyncio.to_thread(os.access, self._staging, os.W_OK):
+            raise BlobUnavailable("the artifact folder cannot be written")
+
+    async def aclose(self) -> None:
+        pass
+
+    def _path(self, key: str) -> Path:
+        head, _, last = checked_key(key).rpartition("/")
+        return self._folder.joinpath("blobs", *head.split("/"), last[:2], last)
+
+    def _adopt(self, target: Path, path: Path) -> None:
+        if target.exists():
+            path.unlink()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != self._staging:
+            path = Path(shutil.move(path, self._staging / f"{os.getpid()}-{path.name}"))
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        path.replace(target)
+        flush_folder(target.parent)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None

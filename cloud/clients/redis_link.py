@@ -1,0 +1,140 @@
+"""This process's Redis: one subscribed connection for everything it hears, and its commands.
+
+Nothing that must not be lost is in Redis, so a command that fails is logged and answered with
+"nothing"; those who rely on it poll the database beside it.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+__all__ = ["Heard", "RedisLink"]
+
+_log = structlog.get_logger(__name__)
+
+_SILENCE_S = 15.0  # then a ping; a second silence means that the connection is dead
+_FIRST_DELAY_S = 0.1
+_LONGEST_DELAY_S = 2.0
+_COMMAND_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What to call with each message of a channel, and after a time in which some may be missing."""
+
+    message: Callable[[bytes], None]
+    gap: Callable[[], None]
+
+
+class RedisLink:
+    """Hand `on` every channel first, then `start`; `aclose` ends it."""
+
+    def __init__(self, *, url: str) -> None:
+        self._redis: Redis = Redis.from_url(
+            url, socket_timeout=_COMMAND_TIMEOUT_S, socket_connect_timeout=_COMMAND_TIMEOUT_S
+        )
+        self._ears: Redis = Redis.from_url(
+            url, socket_timeout=None, socket_connect_timeout=_COMMAND_TIMEOUT_S
+        )
+        self._heard: dict[str, Heard] = {}
+        self._subscribed = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+
+    def on(self, channel: str, heard: Heard) -> None:
+        self._heard[channel] = heard
+
+    async def start(self) -> None:
+        """Begin to listen; returns when Redis listens to us, or after a moment if it is away."""
+        if self._heard and self._reader is None:
+            self._reader = asyncio.create_task(self._listen_for_ever(), name="redis-ears")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._subscribed.wait(), _COMMAND_TIMEOUT_S)
+
+    async def publish(self, channel: str, data: bytes) -> bool:
+        """True if Redis took the message."""
+        with _tolerated("publish"):
+            await self._redis.publish(channel, data)
+            return True
+        return False
+
+    async def remember(self, key: str, field: str, data: bytes, *, seconds: int) -> None:
+        """Keep the newest value of a field; the whole key goes `seconds` after its last change."""
+        with _tolerated("remember"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hset(key, mapping={field: data})
+                pipeline.expire(key, seconds)
+                await pipeline.execute()
+
+    async def recall(self, key: str) -> Mapping[str, bytes]:
+        fields: dict[bytes, bytes] = {}
+        with _tolerated("recall"):
+            fields = await self._redis.execute_command("HGETALL", key)
+        return {name.decode(): data for name, data in fields.items()}
+
+    async def forget(self, key: str, *fields: str) -> None:
+        with _tolerated("forget"):
+            await self._redis.execute_command("HDEL", key, *fields)
+
+    async def ping(self) -> bool:
+        with _tolerated("ping"):
+            return bool(await self._redis.execute_command("PING"))
+        return False
+
+    async def aclose(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        await self._ears.aclose()
+        await self._redis.aclose()
+
+    async def _listen_for_ever(self) -> None:
+        delay_s = _FIRST_DELAY_S
+        while True:
+            try:
+                async with self._ears.pubsub() as pubsub:
+                    await pubsub.subscribe(*self._heard)
+                    delay_s = _FIRST_DELAY_S
+                    await self._listen(pubsub)
+            except (RedisError, OSError) as error:
+                _log.warning("redis_deaf", error=type(error).__name__, again_in_s=delay_s)
+            self._subscribed.clear()
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
+            delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+    async def _listen(self, pubsub: PubSub) -> None:
+        """Returns when the connection has been silent through a ping."""
+        silences = 0
+        while silences < 2:
+            message = await pubsub.get_message(timeout=_SILENCE_S)
+            if message is None:
+                silences += 1
+                await pubsub.ping()
+                continue
+            silences = 0
+            self._handle(message["type"], message["channel"], message["data"])
+
+    def _handle(self, kind: str, channel: bytes | None, data: bytes) -> None:
+        heard = self._heard.get(channel.decode()) if channel else None
+        if heard is None:
+            return
+        if kind == "subscribe":
+            self._subscribed.set()
+            heard.gap()
+        elif kind == "message":
+            heard.message(data)
+
+
+@contextlib.contextmanager
+def _tolerated(command: str) -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        _log.warning("redis_unreachable", command=command, error=type(error).__name__)
