@@ -75,16 +75,23 @@ class RedisLink:
     async def recall(self, key: str) -> Mapping[str, bytes]:
         fields: dict[bytes, bytes] = {}
         with _tolerated("recall"):
-            fields = await self._redis.execute_command("HGETALL", key)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hgetall(key)
+                [fields] = await pipeline.execute()
         return {name.decode(): data for name, data in fields.items()}
 
     async def forget(self, key: str, *fields: str) -> None:
         with _tolerated("forget"):
-            await self._redis.execute_command("HDEL", key, *fields)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hdel(key, *fields)
+                await pipeline.execute()
 
     async def ping(self) -> bool:
         with _tolerated("ping"):
-            return bool(await self._redis.execute_command("PING"))
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.ping()
+                await pipeline.execute()
+            return True
         return False
 
     async def aclose(self) -> None:

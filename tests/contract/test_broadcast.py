@@ -1,0 +1,117 @@
+"""What every broadcast promises, whoever carries it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from cloud.clients.broadcast import Broadcast, Heap, LocalBroadcast, Message, RedisBroadcast, Watcher
+from cloud.clients.redis_link import RedisLink
+from tests.support.redis import RedisServer
+
+pytestmark = pytest.mark.xdist_group("redis")
+
+Ends = tuple[Broadcast, Broadcast]
+
+
+@pytest.fixture(params=["local", "redis"])
+async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
+    if request.param == "local":
+        broadcast = LocalBroadcast()
+        yield broadcast, broadcast
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    async with AsyncExitStack() as stack:
+        made = []
+        for _ in range(2):
+            link = RedisLink(url=server.url)
+            stack.push_async_callback(link.aclose)
+            made.append(RedisBroadcast(link=link))
+            await link.start()
+        yield made[0], made[1]
+
+
+def _lasting(number: int, *, topic: str = "a", key: str = "job") -> Message:
+    return Message(topic=topic, key=key, body=f'{{"n": {number}}}', number=number)
+
+
+def _passing(body: str, *, topic: str = "a", key: str = "job", slot: str = "progress") -> Message:
+    return Message(topic=topic, key=key, body=body, slot=slot)
+
+
+async def _take_until(watcher: Watcher, enough: Callable[[list[Message]], bool]) -> list[Message]:
+    messages: list[Message] = []
+    for _ in range(100):
+        heap: Heap = await watcher.take(0.1)
+        messages.extend(heap.messages)
+        if enough(messages):
+            return messages
+    raise AssertionError(f"not enough: {messages}")
+
+
+async def test_watchers_get_their_topic_in_order(ends: Ends) -> None:
+    here, there = ends
+    with there.watch("a") as watcher, there.watch("b") as stranger:
+        for number in range(5):
+            await here.publish(_lasting(number))
+        await here.publish(_lasting(9, topic="b"))
+        assert await _take_until(watcher, lambda got: len(got) == 5) == [_lasting(n) for n in range(5)]
+        assert await _take_until(stranger, bool) == [_lasting(9, topic="b")]
+
+
+async def test_a_watcher_of_one_job_gets_that_job_alone(ends: Ends) -> None:
+    here, there = ends
+    with there.watch("a", key="mine") as watcher:
+        await here.publish(_lasting(1, key="other"))
+        await here.publish(_lasting(2, key="mine"))
+        assert await _take_until(watcher, bool) == [_lasting(2, key="mine")]
+
+
+async def test_of_passing_messages_the_newest_is_kept(ends: Ends) -> None:
+    here, there = ends
+    with there.watch("a") as watcher, there.watch("a") as marker:
+        for body in ("1", "2", "3"):
+            await here.publish(_passing(body))
+        await here.publish(_lasting(1))
+        await _take_until(marker, lambda got: any(message.number for message in got))
+        assert (await watcher.take(1)).messages == (_passing("3"), _lasting(1))
+
+
+async def test_the_latest_passing_messages_are_remembered_until_the_job_is_closed(ends: Ends) -> None:
+    here, there = ends
+    await here.publish(_passing("1"))
+    await here.publish(_passing("2"))
+    await here.publish(_passing("p", slot="preview"))
+    await here.publish(_passing("x", key="other"))
+    await here.publish(_lasting(1))
+    assert set(await there.latest("a")) == {
+        _passing("2"),
+        _passing("p", slot="preview"),
+        _passing("x", key="other"),
+    }
+    assert await there.latest("a", key="other") == (_passing("x", key="other"),)
+    await here.close_key("a", "job", slots=("progress", "preview"))
+    assert await there.latest("a") == (_passing("x", key="other"),)
+
+
+async def test_who_reads_too_slowly_is_told_of_a_gap(ends: Ends) -> None:
+    here, there = ends
+    with there.watch("a", key="job") as slow, there.watch("a", key="end") as marker:
+        for number in range(1001):
+            await here.publish(_lasting(number))
+        await here.publish(_lasting(1001, key="end"))
+        await _take_until(marker, bool)
+        assert (await slow.take(1)).gap
+
+
+async def test_a_restart_of_redis_is_a_gap(redis_server: RedisServer) -> None:
+    link = RedisLink(url=redis_server.url)
+    broadcast = RedisBroadcast(link=link)
+    await link.start()
+    with broadcast.watch("a") as watcher:
+        await watcher.take(0)
+        redis_server.restart()
+        assert (await watcher.take(10)).gap
+        await broadcast.publish(_lasting(1))
+        assert await _take_until(watcher, bool) == [_lasting(1)]
+    await link.aclose()
