@@ -1,0 +1,1 @@
+"""The journal: what the desktop must still know after a crash."""

@@ -1,0 +1,248 @@
+"""The journal's jobs: each function is SQL for the inside of one `Database.write` or `.read`."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from desktop.store.job import DeliveredOutput, Delivery, Job, JobError, NewJob
+from desktop.store.job_rows import job_from_row, new_job_columns, outputs_to_json
+from shared.engines.base import Ticket
+from shared.errors import UsageError
+from shared.ids import new_id
+from shared.jobs.state import JobState, transition
+
+__all__ = [
+    "UnknownJob",
+    "adopt_jobs",
+    "begin_attempt",
+    "begin_saving",
+    "cancel_job",
+    "cancel_requests",
+    "complete_job",
+    "fail_job",
+    "find_job",
+    "holders_of_open_jobs",
+    "insert_job",
+    "latest_jobs",
+    "open_jobs",
+    "record_delivery",
+    "record_outputs",
+    "release_keys",
+    "request_cancel",
+    "requeue_job",
+    "undelivered_jobs",
+]
+
+
+class UnknownJob(UsageError):
+    code = "unknown_job"
+
+
+def insert_job(
+    connection: sqlite3.Connection, new: NewJob, *, holder: str, now: datetime
+) -> tuple[str, bool]:
+    """The job's id, and whether it is new: a key that is known gives the job of that key."""
+    columns = new_job_columns(new) | {
+        "id": new_id(),
+        "state": JobState.QUEUED,
+        "holder": holder,
+        "created_at": now.isoformat(),
+    }
+    names = ", ".join(columns)
+    marks = ", ".join(f":{name}" for name in columns)
+    inserted = connection.execute(
+        f"INSERT INTO jobs ({names}) VALUES ({marks}) ON CONFLICT (key) DO NOTHING RETURNING id",  # noqa: S608
+        columns,
+    ).fetchone()
+    if inserted is not None:
+        return inserted["id"], True
+    known = connection.execute("SELECT id FROM jobs WHERE key = ?", (new.key,)).fetchone()
+    return known["id"], False
+
+
+def find_job(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Raises UnknownJob."""
+    row = connection.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise UnknownJob(f"there is no job {job_id}; see `safelight jobs list`", job=job_id)
+    return job_from_row(row)
+
+
+def latest_jobs(connection: sqlite3.Connection, limit: int) -> tuple[Job, ...]:
+    """Newest first."""
+    rows = connection.execute("SELECT * FROM jobs ORDER BY seq DESC LIMIT ?", (limit,))
+    return tuple(job_from_row(row) for row in rows)
+
+
+def open_jobs(connection: sqlite3.Connection, *, holder: str, after: int, limit: int) -> tuple[Job, ...]:
+    """Jobs of this holder that still have to be run, oldest first, beyond sequence number `after`."""
+    rows = connection.execute(
+        """
+        SELECT * FROM jobs WHERE holder = ? AND seq > ? AND state IN ('queued', 'processing', 'saving')
+        ORDER BY seq LIMIT ?
+        """,
+        (holder, after, limit),
+    )
+    return tuple(job_from_row(row) for row in rows)
+
+
+def undelivered_jobs(connection: sqlite3.Connection, *, holder: str) -> tuple[Job, ...]:
+    """Completed jobs of this holder whose outputs have not reached the user, oldest first."""
+    rows = connection.execute(
+        """
+        SELECT * FROM jobs WHERE holder = ? AND state = 'completed' AND delivery IN ('pending', 'blocked')
+        ORDER BY seq
+        """,
+        (holder,),
+    )
+    return tuple(job_from_row(row) for row in rows)
+
+
+def holders_of_open_jobs(connection: sqlite3.Connection) -> frozenset[str]:
+    rows = connection.execute(
+        """
+        SELECT holder FROM jobs WHERE state IN ('queued', 'processing', 'saving') AND holder IS NOT NULL
+        UNION
+        SELECT holder FROM jobs WHERE state = 'completed' AND delivery IN ('pending', 'blocked')
+            AND holder IS NOT NULL
+        """
+    )
+    return frozenset(row["holder"] for row in rows)
+
+
+def adopt_jobs(
+    connection: sqlite3.Connection,
+    *,
+    holder: str,
+    dead: Collection[str],
+    batch: str | None = None,
+    keys: Collection[str] | None = None,
+) -> int:
+    """Take over what dead processes left open; only of one batch, or of certain keys, where given."""
+    adopted = 0
+    for former in dead:
+        rows = connection.execute(
+            """
+            SELECT id, key, batch FROM jobs WHERE holder = ?
+            AND (state IN ('queued', 'processing', 'saving')
+                 OR state = 'completed' AND delivery IN ('pending', 'blocked'))
+            """,
+            (former,),
+        ).fetchall()
+        for row in rows:
+            if (batch is None or row["batch"] == batch) and (keys is None or row["key"] in keys):
+                connection.execute("UPDATE jobs SET holder = ? WHERE id = ?", (holder, row["id"]))
+                adopted += 1
+    return adopted
+
+
+def release_keys(connection: sqlite3.Connection, job_ids: Sequence[str]) -> None:
+    """Free the keys of ended jobs whose result was reported, so that asking again runs again."""
+    connection.executemany(
+        """
+        UPDATE jobs SET key = key || '#' || id
+        WHERE id = ? AND state IN ('completed', 'failed', 'cancelled', 'expired') AND instr(key, '#') = 0
+        """,
+        [(job_id,) for job_id in job_ids],
+    )
+
+
+def begin_attempt(
+    connection: sqlite3.Connection, job_id: str, *, ticket: Ticket, server: str | None, now: datetime
+) -> None:
+    """Store the ticket before its run is started."""
+    _check(connection, job_id, JobState.PROCESSING)
+    connection.execute(
+        """
+        UPDATE jobs SET state = 'processing', attempt = ?, engine = ?, server = COALESCE(?, server),
+            ticket = ?, started_at = ? WHERE id = ?
+        """,
+        (ticket.attempt, ticket.engine, server, ticket.to_json(), now.isoformat(), job_id),
+    )
+
+
+def begin_saving(connection: sqlite3.Connection, job_id: str, outputs: tuple[DeliveredOutput, ...]) -> None:
+    _check(connection, job_id, JobState.SAVING)
+    connection.execute(
+        "UPDATE jobs SET state = 'saving', outputs = ? WHERE id = ?", (outputs_to_json(outputs), job_id)
+    )
+
+
+def record_outputs(connection: sqlite3.Connection, job_id: str, outputs: tuple[DeliveredOutput, ...]) -> None:
+    connection.execute("UPDATE jobs SET outputs = ? WHERE id = ?", (outputs_to_json(outputs), job_id))
+
+
+def complete_job(
+    connection: sqlite3.Connection, job_id: str, *, delivery: Delivery, reason: str | None, now: datetime
+) -> None:
+    _check(connection, job_id, JobState.COMPLETED)
+    connection.execute(
+        """
+        UPDATE jobs SET state = 'completed', delivery = ?, delivery_reason = ?, finished_at = ? WHERE id = ?
+        """,
+        (delivery, reason, now.isoformat(), job_id),
+    )
+
+
+def record_delivery(
+    connection: sqlite3.Connection, job_id: str, *, delivery: Delivery, reason: str | None
+) -> None:
+    connection.execute(
+        "UPDATE jobs SET delivery = ?, delivery_reason = ? WHERE id = ? AND state = 'completed'",
+        (delivery, reason, job_id),
+    )
+
+
+def requeue_job(connection: sqlite3.Connection, job_id: str) -> None:
+    _check(connection, job_id, JobState.QUEUED)
+    connection.execute(
+        "UPDATE jobs SET state = 'queued', ticket = NULL, engine = NULL, outputs = '[]' WHERE id = ?",
+        (job_id,),
+    )
+
+
+def fail_job(connection: sqlite3.Connection, job_id: str, *, error: JobError, now: datetime) -> None:
+    _check(connection, job_id, JobState.FAILED)
+    connection.execute(
+        """
+        UPDATE jobs SET state = 'failed', error_code = ?, error_message = ?, error_retryable = ?,
+            finished_at = ? WHERE id = ?
+        """,
+        (error.code, error.message, error.retryable, now.isoformat(), job_id),
+    )
+
+
+def cancel_job(connection: sqlite3.Connection, job_id: str, *, now: datetime) -> None:
+    _check(connection, job_id, JobState.CANCELLED)
+    connection.execute(
+        "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE id = ?", (now.isoformat(), job_id)
+    )
+
+
+def request_cancel(connection: sqlite3.Connection, job_id: str) -> None:
+    """Leave word for the process that holds the job; an ended job stays as it is."""
+    connection.execute(
+        """
+        UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND state IN ('queued', 'processing', 'saving')
+        """,
+        (job_id,),
+    )
+
+
+def cancel_requests(connection: sqlite3.Connection, *, holder: str) -> tuple[str, ...]:
+    """Open jobs of this holder whose end was asked for."""
+    rows = connection.execute(
+        """
+        SELECT id FROM jobs WHERE holder = ? AND cancel_requested = 1
+            AND state IN ('queued', 'processing', 'saving')
+        """,
+        (holder,),
+    )
+    return tuple(row["id"] for row in rows)
+
+
+def _check(connection: sqlite3.Connection, job_id: str, target: JobState) -> None:
+    row = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise UnknownJob(f"there is no job {job_id}", job=job_id)
+    transition(JobState(row["state"]), target)

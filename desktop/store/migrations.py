@@ -1,0 +1,51 @@
+"""The journal's schema, as numbered steps that are never edited once released."""
+
+__all__ = ["MIGRATIONS"]
+
+_JOBS = """
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    key TEXT NOT NULL UNIQUE,
+    batch TEXT NOT NULL,
+    ledger_key TEXT,
+    source BLOB NOT NULL,
+    source_name TEXT NOT NULL,
+    source_digest TEXT NOT NULL,
+    inputs TEXT NOT NULL,
+    preset_id TEXT,
+    preset_version TEXT,
+    preset_digest TEXT,
+    preset_values TEXT,
+    graph TEXT,
+    out_folder BLOB NOT NULL,
+    relative_path BLOB NOT NULL,
+    output_policy TEXT NOT NULL,
+    engine_choice TEXT NOT NULL,
+    server TEXT,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    engine TEXT,
+    ticket TEXT,
+    delivery TEXT NOT NULL DEFAULT 'pending',
+    delivery_reason TEXT,
+    outputs TEXT NOT NULL DEFAULT '[]',
+    error_code TEXT,
+    error_message TEXT,
+    error_retryable INTEGER NOT NULL DEFAULT 0,
+    retry_of TEXT,
+    holder TEXT,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT
+) STRICT;
+CREATE INDEX jobs_open ON jobs (holder, seq) WHERE state IN ('queued', 'processing', 'saving');
+CREATE INDEX jobs_undelivered ON jobs (holder, seq)
+    WHERE state = 'completed' AND delivery IN ('pending', 'blocked');
+CREATE INDEX jobs_batch ON jobs (batch, seq);
+CREATE INDEX jobs_cancel ON jobs (holder) WHERE cancel_requested = 1;
+"""
+
+# The journal's user_version is the number of steps taken.
+MIGRATIONS: tuple[str, ...] = (_JOBS,)
