@@ -1,0 +1,1 @@
+"""The worker: choose → claim → render → run → save."""

@@ -1,0 +1,83 @@
+"""Which lane a free server takes its next job from: a decision, and nothing else.
+
+Priority comes first. Within it a server stays with the preset whose models it holds until its
+quantum is used, since a change of models costs seconds; then the preset that no other server
+holds comes before the others. Among what is left, the account that has least running comes
+first, then the one served longest ago, then the oldest job. There is no age at which a job jumps
+the queue: a cap by the clock turns into first-in-first-out as soon as the backlog is older.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+__all__ = ["Fairness", "LaneHead", "Residency", "choose_lane", "quantum_s"]
+
+_QUANTUM_SWITCHES = 10.0
+_LONGEST_QUANTUM_S = 600.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHead:
+    """Jobs of one account for one preset, waiting for one pool; `oldest_at` of the first of them."""
+
+    pool: str
+    priority: int  # higher first
+    account_id: str
+    preset: str
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Residency:
+    """What this server holds, how long it has held it, and what others of its pool hold."""
+
+    preset: str | None = None
+    held_s: float = 0.0
+    quantum_s: float = 0.0
+    elsewhere: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """Per account: jobs running now, and when one was last claimed."""
+
+    running: Mapping[str, int] = field(default_factory=dict)
+    served_at: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def quantum_s(switch_cost_s: float) -> float:
+    """How long to stay with a preset, so that changing models costs at most a tenth of the time."""
+    return min(_QUANTUM_SWITCHES * switch_cost_s, _LONGEST_QUANTUM_S)
+
+
+def choose_lane(
+    lanes: Iterable[LaneHead], *, residency: Residency = Residency(), fairness: Fairness = Fairness()
+) -> LaneHead | None:
+    """The lane to claim from; None if there is none. The caller offers only lanes it can run."""
+    offered = tuple(lanes)
+    if not offered:
+        return None
+    top = max(lane.priority for lane in offered)
+    urgent = [lane for lane in offered if lane.priority == top]
+    return min(_kept_with(urgent, residency), key=lambda lane: _turn(lane, fairness))
+
+
+def _kept_with(lanes: list[LaneHead], residency: Residency) -> list[LaneHead]:
+    """The lanes that affinity leaves to choose from; never none."""
+    resident = [lane for lane in lanes if lane.preset == residency.preset]
+    if resident and residency.held_s < residency.quantum_s:
+        return resident
+    others = [lane for lane in lanes if lane.preset != residency.preset] or lanes
+    return [lane for lane in others if lane.preset not in residency.elsewhere] or others
+
+
+def _turn(lane: LaneHead, fairness: Fairness) -> tuple[int, datetime, datetime, str, str]:
+    return (
+        fairness.running.get(lane.account_id, 0),
+        fairness.served_at.get(lane.account_id, _NEVER),
+        lane.oldest_at,
+        lane.account_id,
+        lane.preset,
+    )
