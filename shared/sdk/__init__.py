@@ -1,1 +1,1 @@
-"""Typed Python client of the cloud API."""
+"""The typed client of the cloud API: asynchronous and blocking faces over one core."""

@@ -1,0 +1,204 @@
+"""Carries requests to one cloud over HTTP: an asynchronous and a blocking carrier.
+
+The API key goes into a header of requests to the cloud's own origin, and nowhere else: signed
+links of the artifact store work without it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from tenacity import AsyncRetrying, Retrying
+
+from shared.errors import SafelightError
+from shared.sdk.errors import Unreachable
+from shared.sdk.exchange import Answer, Request, checked
+from shared.sdk.retry import RETRY, STOP, wait_before_retry
+
+__all__ = ["AsyncTransport", "BlockingTransport", "Steps", "api_url", "key_headers"]
+
+_T = TypeVar("_T")
+_CHUNK_BYTES = 256 * 1024
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+
+# One operation of the API: yields requests, is sent their answers, returns the result.
+Steps = Generator[Request, Answer, _T]
+
+
+class AsyncTransport:
+    """One long-lived connection pool to one cloud."""
+
+    def __init__(self, *, server_url: str, api_key: str) -> None:
+        self._server_url = server_url
+        self._key = key_headers(api_key)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS)
+
+    async def perform(self, steps: Steps[_T]) -> _T:
+        """Carry an operation through to its result; transient failures are tried again."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    answer = await self._send_again(request)
+                except SafelightError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _send_again(self, request: Request) -> Answer:
+        if not request.repeatable:
+            return await self._send(request)
+        start = _position(request)
+        async for attempt in AsyncRetrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
+            with attempt:
+                _rewind(request, start)
+                return await self._send(request)
+        raise AssertionError("a retry either returns or raises")
+
+    async def _send(self, request: Request) -> Answer:
+        url = api_url(self._server_url, request.url)
+        content = _async_chunks(request.upload) if request.upload is not None else None
+        built = self._client.build_request(
+            request.method,
+            url,
+            params=request.params or None,
+            json=request.json,
+            content=content,
+            headers=_headers(request, self._server_url, url, self._key),
+        )
+        try:
+            response = await self._client.send(built, stream=True)
+            try:
+                digest = None
+                if request.sink is not None and response.is_success:
+                    hasher = hashlib.sha256()
+                    async for chunk in response.aiter_bytes(_CHUNK_BYTES):
+                        hasher.update(chunk)
+                        request.sink.write(chunk)
+                    body, digest = b"", hasher.hexdigest()
+                else:
+                    body = await response.aread()
+            finally:
+                await response.aclose()
+        except httpx.TransportError as error:
+            raise _unreachable(self._server_url) from error
+        return checked(Answer(response.status_code, response.headers, body, digest))
+
+
+class BlockingTransport:
+    """The same for callers without an event loop."""
+
+    def __init__(self, *, server_url: str, api_key: str) -> None:
+        self._server_url = server_url
+        self._key = key_headers(api_key)
+        self._client = httpx.Client(timeout=_TIMEOUT, limits=_LIMITS)
+
+    def perform(self, steps: Steps[_T]) -> _T:
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    answer = self._send_again(request)
+                except SafelightError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _send_again(self, request: Request) -> Answer:
+        if not request.repeatable:
+            return self._send(request)
+        start = _position(request)
+        for attempt in Retrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
+            with attempt:
+                _rewind(request, start)
+                return self._send(request)
+        raise AssertionError("a retry either returns or raises")
+
+    def _send(self, request: Request) -> Answer:
+        url = api_url(self._server_url, request.url)
+        try:
+            with self._client.stream(
+                request.method,
+                url,
+                params=request.params or None,
+                json=request.json,
+                content=_chunks(request.upload) if request.upload is not None else None,
+                headers=_headers(request, self._server_url, url, self._key),
+            ) as response:
+                digest = None
+                if request.sink is not None and response.is_success:
+                    hasher = hashlib.sha256()
+                    for chunk in response.iter_bytes(_CHUNK_BYTES):
+                        hasher.update(chunk)
+                        request.sink.write(chunk)
+                    body, digest = b"", hasher.hexdigest()
+                else:
+                    body = response.read()
+        except httpx.TransportError as error:
+            raise _unreachable(self._server_url) from error
+        return checked(Answer(response.status_code, response.headers, body, digest))
+
+
+def api_url(server_url: str, url: str) -> str:
+    """`url` if it is absolute, else that path on the server."""
+    return url if "://" in url else server_url.rstrip("/") + url
+
+
+def key_headers(api_key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"}
+
+
+def _headers(request: Request, server_url: str, url: str, key: Mapping[str, str]) -> dict[str, str]:
+    headers = dict(request.headers)
+    if _origin(url) == _origin(server_url):
+        headers.update(key)
+    if request.upload is not None:
+        headers["Content-Length"] = str(request.upload.stat().st_size)
+    return headers
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port
+
+
+def _position(request: Request) -> int:
+    return request.sink.tell() if request.sink is not None else 0
+
+
+def _rewind(request: Request, position: int) -> None:
+    if request.sink is not None and request.sink.tell() != position:
+        request.sink.seek(position)
+        request.sink.truncate()
+
+
+def _unreachable(server_url: str) -> Unreachable:
+    return Unreachable(
+        f"the Safelight cloud at {httpx.URL(server_url).host} does not answer; check the network connection"
+    )
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+async def _async_chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk
