@@ -26,6 +26,7 @@ __all__ = [
     "MediaTooLarge",
     "UnsupportedMedia",
     "extension_for",
+    "media_type_for",
     "open_image",
     "probe_image",
     "sniff",
@@ -186,6 +187,11 @@ def extension_for(media_type: str) -> str:
     return _SUFFIXES.get(media_type, (".bin",))[0]
 
 
+def media_type_for(suffix: str) -> str | None:
+    """What a file with this suffix claims to be; None when the suffix says nothing."""
+    return next((kind for kind, suffixes in _SUFFIXES.items() if suffix.lower() in suffixes), None)
+
+
 def probe_image(path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS) -> ImageInfo:
     """Facts from magic bytes and header alone; limits are checked before anything is decoded.
 
@@ -217,15 +223,14 @@ def verify_file(path: Path, expected_suffix: str, limits: MediaLimits = DEFAULT_
     """
     with path.open("rb") as file:
         found = sniff(_checked_head(path, file, limits))
-    suffix = expected_suffix.lower()
-    expected = next((kind for kind, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    expected = media_type_for(expected_suffix)
     if found == "text/html" and expected != "text/html":
-        raise BrokenMedia(f"{path.name} is a web page, not a {suffix} file", file=path.name)
+        raise BrokenMedia(f"{path.name} is a web page, not a {expected_suffix} file", file=path.name)
     if expected is None or expected in {"text/plain", "application/json", "text/html"}:
         return expected or found or "application/octet-stream"
     same_container = {found, expected} <= {"video/mp4", "audio/mp4"}
     if found != expected and not same_container:
-        raise BrokenMedia(f"{path.name} does not hold what its name says ({suffix})", file=path.name)
+        raise BrokenMedia(f"{path.name} does not hold what its name says ({expected_suffix})", file=path.name)
     return expected
 
 
