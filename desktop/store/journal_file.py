@@ -97,7 +97,7 @@ def _migrate(path: Path) -> None:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise JournalFromTheFuture(
-                f"the journal {path} is of version {version}, written by a newer Safelight, and this one knows "
+                f"the journal {path} is of version {version}, from a newer Safelight; this one knows "
                 f"{len(MIGRATIONS)}: install the newer Safelight, or set SAFELIGHT_DATA_DIR to another folder"
             )
         [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
