@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from shared.errors import JsonValue
+from shared.presets.plain import PlainValue
 
 __all__ = ["Choice", "ChoicesFrom", "Condition", "Level", "Parameter", "ParameterType"]
 
 
 class ParameterType(StrEnum):
+    """How a value is written: `color` as "#RRGGBB", `size` as [width, height], `duration` in
+    seconds, `lora_list` as a list of {"name", "strength"}; the others as their JSON type."""
+
     INT = "int"
     FLOAT = "float"
     BOOL = "bool"
@@ -48,7 +51,7 @@ class Condition:
     """True while the parameter `parameter` has one of the values `is_in`."""
 
     parameter: str
-    is_in: tuple[JsonValue, ...]
+    is_in: tuple[PlainValue, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class Parameter:
     type: ParameterType
     label: str
     help: str = ""
-    default: JsonValue = None
+    default: PlainValue = None
     min: float | None = None
     max: float | None = None
     step: float | None = None

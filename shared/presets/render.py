@@ -1,0 +1,167 @@
+"""A preset, values and file names become the graph that an engine runs. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.comfy.graph import Graph
+from shared.errors import JsonValue
+from shared.presets.binding import Binding
+from shared.presets.bundle import Preset
+from shared.presets.errors import InvalidValue
+from shared.presets.fit import Fit, fitted_size
+from shared.presets.manifest import Manifest, PresetInput
+from shared.presets.parameter import Parameter
+from shared.presets.requirement import match_model
+from shared.presets.transform import transformed
+from shared.presets.wiring import Wiring
+
+__all__ = ["OfferedChoices", "Rendered", "render"]
+
+_Sizes = Mapping[str, tuple[int, int]]
+_LORA_THROUGH = ("model", "clip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """`outputs` says which node of the graph makes which of the preset's outputs (by its id)."""
+
+    graph: Graph
+    outputs: Mapping[str, str]
+
+
+class OfferedChoices(Protocol):
+    """What a server offers for an input of a node class; None when it lists no choices."""
+
+    def choices(self, node_class: str, input_name: str) -> tuple[str, ...] | None: ...
+
+
+def render(
+    preset: Preset,
+    values: Mapping[str, JsonValue],
+    inputs: Mapping[str, Sequence[str]],
+    *,
+    catalogue: OfferedChoices | None,
+    sizes: _Sizes,
+    transparent: frozenset[str] = frozenset(),
+) -> Rendered:
+    """The graph for one run.
+
+    `values` come from resolve_values; `catalogue` is that of the server which will run it. `inputs` are file names as the server knows them, `sizes`
+    the first picture of each input in pixels, upright; `transparent` the inputs with an alpha
+    channel. Raises InvalidValue with the field, PresetError with field and node.
+    """
+    manifest = preset.manifest
+    wiring = Wiring(preset.graph)
+    for declared in manifest.inputs:
+        _attach_files(wiring, declared, inputs.get(declared.id, ()))
+    for at, fit in enumerate(manifest.fits):
+        _attach_fit(wiring, fit, values, sizes, field=f"fits[{at}]")
+    parameters = {parameter.id: parameter for parameter in manifest.parameters}
+    for binding in manifest.bindings:
+        parameter = parameters[binding.parameter]
+        value = _offered(parameter, values[parameter.id], catalogue)
+        _attach_value(wiring, binding, parameter, _absolute(manifest, parameter, value, sizes))
+    for declared in manifest.inputs:
+        _attach_alpha(wiring, declared, opaque=declared.id not in transparent)
+    outputs = {item.id: wiring.find(item.node, field=f"outputs.{item.id}") for item in manifest.outputs}
+    return Rendered(graph=wiring.graph(), outputs=outputs)
+
+
+def _attach_files(wiring: Wiring, declared: PresetInput, files: Sequence[str]) -> None:
+    field = f"inputs.{declared.id}"
+    if not declared.min_count <= len(files) <= declared.max_count:
+        wanted = (
+            str(declared.min_count)
+            if declared.min_count == declared.max_count
+            else f"{declared.min_count} to {declared.max_count}"
+        )
+        raise InvalidValue(
+            f"{declared.label} ({declared.id}) takes {wanted} files, {len(files)} were given",
+            field=declared.id,
+        )
+    if not files:
+        for bypass in declared.absent_bypass:
+            wiring.take_out(bypass.node, bypass.through, field=field)
+        return
+    for at, target in enumerate(declared.targets):
+        if len(files) == 1 or at < len(files):
+            wiring.put(target.node, target.input, files[0 if len(files) == 1 else at], field=field)
+
+
+def _attach_alpha(wiring: Wiring, declared: PresetInput, *, opaque: bool) -> None:
+    if opaque:
+        for bypass in declared.opaque_bypass:
+            wiring.take_out(bypass.node, bypass.through, field=f"inputs.{declared.id}")
+
+
+def _attach_fit(
+    wiring: Wiring, fit: Fit, values: Mapping[str, JsonValue], sizes: _Sizes, *, field: str
+) -> None:
+    size = _size_of(sizes, fit.input)
+    chosen = fit.longer_side if fit.longer_side_from is None else values[fit.longer_side_from]
+    width, height = fitted_size(fit, size, chosen if isinstance(chosen, int | float) else None)
+    for target in fit.width:
+        wiring.put(target.node, target.input, width, field=field)
+    for target in fit.height:
+        wiring.put(target.node, target.input, height, field=field)
+
+
+def _attach_value(wiring: Wiring, binding: Binding, parameter: Parameter, value: JsonValue) -> None:
+    field = f"bindings ({parameter.id})"
+    if binding.repeat is not None:
+        wiring.repeat(binding.repeat, _LORA_THROUGH, _lora_inputs(value), field=field)
+    sent = value if binding.transform is None else transformed(value, binding.transform, field=field)
+    for target in binding.targets:
+        wiring.put(target.node, target.input, sent, field=field)
+    for bypass in binding.bypass:
+        if any(value == off and isinstance(value, bool) == isinstance(off, bool) for off in bypass.when):
+            wiring.take_out(bypass.node, bypass.through, field=field)
+
+
+def _lora_inputs(value: JsonValue) -> list[Mapping[str, JsonValue]]:
+    entries = value if isinstance(value, list) else []
+    return [
+        {
+            "lora_name": entry["name"],
+            "strength_model": entry["strength"],
+            "strength_clip": entry["strength"],
+        }
+        for entry in entries
+        if isinstance(entry, Mapping)
+    ]
+
+
+def _offered(parameter: Parameter, value: JsonValue, catalogue: OfferedChoices | None) -> JsonValue:
+    """A file name as the server at hand writes it; InvalidValue where it does not have the file."""
+    source = parameter.choices_from
+    if source is None or catalogue is None or not isinstance(value, str):
+        return value
+    offered = catalogue.choices(source.node_class, source.input) or ()
+    found = match_model(value, offered)
+    if found is None:
+        names = ", ".join(offered) or "none"
+        raise InvalidValue(
+            f"{parameter.label} ({parameter.id}): this server has no {value}; it has {names}",
+            field=parameter.id,
+        )
+    return found
+
+
+def _absolute(manifest: Manifest, parameter: Parameter, value: JsonValue, sizes: _Sizes) -> JsonValue:
+    """A length relative to the picture's shorter side in pixels; other values as they are."""
+    if parameter.relative_to is None or not isinstance(value, int | float):
+        return value
+    primary = manifest.primary_input
+    if primary is None:
+        return value
+    return value * min(_size_of(sizes, primary.id))
+
+
+def _size_of(sizes: _Sizes, input_id: str) -> tuple[int, int]:
+    size = sizes.get(input_id)
+    if size is None:
+        raise InvalidValue(
+            f"the size of {input_id} is not known, so the graph cannot be made", field=input_id
+        )
+    return size
