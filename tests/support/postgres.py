@@ -1,0 +1,115 @@
+"""A real PostgreSQL of our own on a free port, with a fresh database for whoever asks."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.support.redis import free_port
+
+__all__ = ["PostgresServer", "postgres_server", "postgres_url"]
+
+_START_S = 30.0
+_DEBIAN = Path("/usr/lib/postgresql")
+
+
+class PostgresServer:
+    """PostgreSQL refuses root, so root starts it as `nobody`. Nothing is flushed: it is for tests."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="safelight-postgres-"))
+        self._databases = count(1)
+        self.port = free_port()
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "nobody", "nogroup")
+        data = self._folder / "data"
+        init = [_program("initdb"), "-D", str(data), "-U", "safelight", "-A", "trust", "-E", "UTF8", "-N"]
+        subprocess.run(_unprivileged([*init, "--locale=C.UTF-8"]), check=True, capture_output=True, cwd="/")
+        settings = {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "max_connections": "100",
+            "shared_buffers": "32MB",
+        }
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._log = (self._folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            _unprivileged([_program("postgres"), "-D", str(data), *options]),
+            stdout=self._log,
+            stderr=self._log,
+            cwd="/",
+        )
+        self._wait()
+
+    def execute(self, statement: str, *, database: str = "postgres") -> list[asyncpg.Record]:
+        return asyncio.run(self.fetch(statement, database))
+
+    async def fetch(self, statement: str, database: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user="safelight", database=database, timeout=5
+        )
+        try:
+            return await connection.fetch(statement)
+        finally:
+            await connection.close()
+
+    def new_database(self) -> str:
+        """The URL of an empty database, as the settings take it."""
+        name = f"test_{os.getpid()}_{next(self._databases)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return f"postgresql+asyncpg://safelight@127.0.0.1:{self.port}/{name}"
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait(self) -> None:
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except (OSError, asyncpg.PostgresError):
+                assert time.monotonic() < until, (self._folder / "log").read_text()
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+            else:
+                return
+
+
+def _program(name: str) -> str:
+    folders = sorted(_DEBIAN.glob("*/bin"), reverse=True)
+    path = os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=path)
+    assert found is not None, "install postgresql to run these tests"
+    return found
+
+
+def _unprivileged(command: list[str]) -> list[str]:
+    if os.geteuid() != 0:
+        return command
+    # SIGTERM of the parent's death: a test run that is killed leaves no server behind.
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=TERM", *command]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """An empty database."""
+    return postgres_server.new_database()
