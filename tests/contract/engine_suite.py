@@ -85,9 +85,14 @@ async def end_of(engine: Engine, ticket: Ticket) -> JobEvent:
     return (await collect(engine.follow(ticket)))[-1]
 
 
-async def run(engine: Engine, work: Work) -> tuple[Ticket, list[JobEvent]]:
+async def begin(engine: Engine, work: Work) -> Ticket:
     ticket = await engine.prepare(work)
     await engine.start(ticket)
+    return ticket
+
+
+async def run(engine: Engine, work: Work) -> tuple[Ticket, list[JobEvent]]:
+    ticket = await begin(engine, work)
     return ticket, await collect(engine.follow(ticket))
 
 
@@ -174,8 +179,7 @@ class EngineSuite:
         work, node, input_name = rig.refused_work(new_id())
 
         with pytest.raises(WorkRefused) as caught:
-            ticket = await rig.engine.prepare(work)
-            await rig.engine.start(ticket)
+            await begin(rig.engine, work)
         assert (caught.value.details["node"], caught.value.details["input"]) == (node, input_name)
         assert caught.value.message
 
