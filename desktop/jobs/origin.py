@@ -28,16 +28,22 @@ __all__ = [
 
 SIDECAR_FOLDER = ".safelight"
 _NAMESPACE = "https://safelight.app/ns/1.0/"
-_RECORD = re.compile(r'safelight:source="([0-9a-f]{64})" safelight:recipe="([0-9a-f]{64})"')
+_RECORD = re.compile(
+    r'safelight:source="([0-9a-f]{64})" safelight:recipe="([0-9a-f]{64})" safelight:lineage="([0-9a-f ]*)"'
+)
 _OLD_RECORD = re.compile(rf'<rdf:Description rdf:about="" xmlns:safelight="{_NAMESPACE}"[^>]*/>')
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Digest of the source's content, and of the preset version with its values."""
+    """Digest of the source's content, and of the preset version with its values.
+
+    `lineage` are the ids of the hot folders it came through, oldest first.
+    """
 
     source: str
     recipe: str
+    lineage: tuple[str, ...] = ()
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -54,7 +60,8 @@ def with_origin(xmp: bytes | None, origin: Origin) -> bytes:
     """The XMP packet with the record in place of any earlier one."""
     record = (
         f'<rdf:Description rdf:about="" xmlns:safelight="{_NAMESPACE}" '
-        f'safelight:source="{origin.source}" safelight:recipe="{origin.recipe}"/>'
+        f'safelight:source="{origin.source}" safelight:recipe="{origin.recipe}" '
+        f'safelight:lineage="{" ".join(origin.lineage)}"/>'
     )
     packet = _OLD_RECORD.sub("", (xmp or b"").decode("utf-8", "surrogateescape"))
     before, closing, after = packet.rpartition("</rdf:RDF>")
@@ -70,7 +77,7 @@ def with_origin(xmp: bytes | None, origin: Origin) -> bytes:
 def origin_in_xmp(xmp: bytes | str) -> Origin | None:
     text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else xmp
     found = _RECORD.search(text)
-    return Origin(found[1], found[2]) if found else None
+    return Origin(found[1], found[2], tuple(found[3].split())) if found else None
 
 
 def sidecar_path(output: Path) -> Path:
@@ -91,6 +98,7 @@ def read_origin(output: Path) -> Origin | None:
     if isinstance(xmp, bytes | str):
         return origin_in_xmp(xmp)
     try:
-        return Origin(**json.loads(sidecar_path(output).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        record = json.loads(sidecar_path(output).read_bytes())
+        return Origin(record["source"], record["recipe"], tuple(record["lineage"]))
+    except (OSError, ValueError, TypeError, KeyError):
         return None

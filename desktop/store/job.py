@@ -109,7 +109,8 @@ class NewJob:
 
     `key` makes the submission idempotent. `batch` names what was submitted together: a hot
     folder's id, or one command. Outputs go below `out_folder`, where `relative_path` of the
-    source gives the subfolder and the name.
+    source gives the subfolder and the name. `lineage` are the hot folders that the source came
+    through, oldest first, this job's own included.
     """
 
     key: str
@@ -125,6 +126,7 @@ class NewJob:
     engine: EngineChoice = EngineChoice.AUTO
     server: str | None = None
     ledger_key: str | None = None
+    lineage: tuple[str, ...] = ()
     retry_of: str | None = None
 
 

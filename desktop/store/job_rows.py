@@ -51,6 +51,7 @@ def new_job_columns(new: NewJob) -> dict[str, Column]:
         "output_policy": json.dumps(asdict(new.output_policy)),
         "engine_choice": new.engine,
         "server": new.server,
+        "lineage": json.dumps(new.lineage),
         "retry_of": new.retry_of,
         **_recipe_columns(new.recipe),
     }
@@ -123,6 +124,7 @@ def _order(row: sqlite3.Row) -> NewJob:
         engine=EngineChoice(row["engine_choice"]),
         server=row["server"],
         ledger_key=row["ledger_key"],
+        lineage=tuple(json.loads(row["lineage"])),
         retry_of=row["retry_of"],
     )
 

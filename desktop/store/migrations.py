@@ -47,5 +47,38 @@ CREATE INDEX jobs_batch ON jobs (batch, seq);
 CREATE INDEX jobs_cancel ON jobs (holder) WHERE cancel_requested = 1;
 """
 
+_LEDGER = """
+CREATE TABLE hot_folders (
+    id TEXT PRIMARY KEY,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    generation INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sightings (
+    hot_folder TEXT NOT NULL,
+    path ANY NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    digest TEXT,
+    key TEXT,
+    generation INTEGER NOT NULL,
+    trusted INTEGER NOT NULL,
+    PRIMARY KEY (hot_folder, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sightings_inode ON sightings (hot_folder, inode);
+CREATE TABLE ledger (
+    key TEXT PRIMARY KEY,
+    hot_folder TEXT NOT NULL,
+    path ANY NOT NULL,
+    digest TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    withdrawn INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN lineage TEXT NOT NULL DEFAULT '[]';
+CREATE INDEX ledger_withdrawn ON ledger (hot_folder) WHERE withdrawn = 1;
+CREATE INDEX jobs_ledger ON jobs (ledger_key, seq) WHERE ledger_key IS NOT NULL;
+"""
+
 # The journal's user_version is the number of steps taken.
-MIGRATIONS: tuple[str, ...] = (_JOBS,)
+MIGRATIONS: tuple[str, ...] = (_JOBS, _LEDGER)

@@ -1,0 +1,1 @@
+"""Hot folders: sources watched, files taken in once, results delivered."""
