@@ -1,0 +1,1 @@
+"""Housekeeping: short tasks that ARQ runs in a cluster and timers run on one box."""

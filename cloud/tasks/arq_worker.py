@@ -1,0 +1,95 @@
+"""Chores in a cluster: ARQ's cron gives each turn to one process.
+
+ARQ's ways shape this: a Redis that restarts ends its worker, so it is started anew; results are
+not kept, or a later task of the same id would be swallowed; tasks last milliseconds, so that the
+key of a killed worker hides nothing for long; messages are JSON, since a pickle runs code.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Any
+
+import structlog
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.cron import CronJob, cron
+from arq.typing import WorkerCoroutine
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from cloud.tasks.chore import Chore, do_chore
+
+__all__ = ["QUEUE_NAME", "run_on_arq"]
+
+_log = structlog.get_logger(__name__)
+
+QUEUE_NAME = "safelight:chores"
+_TIMEOUT_S = 30
+_RESTART_DELAY_S = 1.0
+
+
+async def run_on_arq(chores: Sequence[Chore], *, redis_url: str) -> None:
+    """Until cancelled."""
+    while True:
+        try:
+            await _run_until_redis_ends(chores, redis_url=redis_url)
+        except (RedisError, OSError) as error:
+            _log.warning("chores_without_redis", error=type(error).__name__)
+        await asyncio.sleep(_RESTART_DELAY_S)
+
+
+async def _run_until_redis_ends(chores: Sequence[Chore], *, redis_url: str) -> None:
+    pool = await create_pool(
+        RedisSettings.from_dsn(redis_url),
+        job_serializer=_serialize,
+        job_deserializer=json.loads,
+        default_queue_name=QUEUE_NAME,
+    )
+    worker = _worker(chores, pool)
+    try:
+        await worker.async_run()
+    finally:
+        for task in worker.tasks.values():
+            task.cancel()
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        await pool.aclose(close_connection_pool=True)
+
+
+def _worker(chores: Sequence[Chore], pool: ArqRedis) -> Worker:
+    return Worker(
+        cron_jobs=[_cron(chore) for chore in chores],
+        redis_pool=pool,
+        queue_name=QUEUE_NAME,
+        handle_signals=False,
+        job_timeout=_TIMEOUT_S,
+        keep_result=0,
+        max_tries=1,
+        job_serializer=_serialize,
+        job_deserializer=json.loads,
+        timezone=UTC,
+        log_results=False,
+    )
+
+
+def _cron(chore: Chore) -> CronJob:
+    """Each turn's id holds its time, so that no id comes twice."""
+    return cron(
+        _task(chore),
+        name=f"chore:{chore.name}",
+        second=set(range(0, 60, chore.every_s)),
+        timeout=_TIMEOUT_S,
+        keep_result=0,
+        unique=True,
+    )
+
+
+def _task(chore: Chore) -> WorkerCoroutine:
+    async def run(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:  # noqa: ARG001 - as ARQ calls it
+        await do_chore(chore)
+
+    return run
+
+
+def _serialize(message: dict[str, object]) -> bytes:
+    return json.dumps(message, default=str).encode()
