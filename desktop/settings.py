@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, HttpUrl, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -39,7 +39,6 @@ class Settings(BaseSettings):
     comfyui_url: str = "http://127.0.0.1:8188"
     allow_plain_http: bool = False  # confirms a ComfyUI on another machine without TLS
     cloud_url: str | None = None
-    cloud_api_key: SecretStr | None = None
     processes: int | None = Field(default=None, ge=1, le=256)  # None: cores − 1
     memory_limit_mb: int | None = Field(default=None, ge=256)  # None: half of what the machine has
     jpeg_quality: int = Field(default=92, ge=1, le=100)

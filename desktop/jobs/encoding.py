@@ -45,7 +45,7 @@ def write_picture(
 
     Blocking; run it in a thread. Raises BrokenMedia, UnsupportedMedia, CannotWriteFormat.
     """
-    found = read_metadata(source)
+    found = read_metadata(source) if source.exists() else Metadata()
     with Image.open(io.BytesIO(frames[0])) as image:
         metadata = for_output(found, policy=policy, size=image.size, mode=image.mode)
         metadata = replace(metadata, xmp=with_origin(metadata.xmp, origin))

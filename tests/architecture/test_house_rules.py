@@ -29,6 +29,7 @@ MAY_CATCH_EVERYTHING = (
     "desktop/app.py",
     "desktop/state/bridge.py",
     "desktop/jobs/runner.py",
+    "desktop/store/database.py",  # hands what a write raised to the task that awaits it
     "cloud/cli",
     "cloud/tasks/",
     "cloud/worker/",

@@ -1,0 +1,1 @@
+"""Engines as this machine can reach them."""

@@ -1,0 +1,221 @@
+"""Takes the journal's jobs, in order and as many as each engine has room for, to their ends."""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass, field
+
+import structlog
+
+from desktop.engines.registry import EngineRegistry, Seat
+from desktop.jobs.course import Course
+from desktop.jobs.queue import JobQueue
+from desktop.jobs.recovery import NextStep, next_step
+from desktop.store import jobs as rows
+from desktop.store.database import Database
+from desktop.store.holder import Holder
+from desktop.store.job import Job, JobError
+from shared.engines.base import EngineUnavailable
+from shared.errors import SafelightError
+from shared.jobs.state import is_terminal
+
+__all__ = ["JobRunner"]
+
+_log = structlog.get_logger()
+
+_CHUNK = 256
+_POLL_S = 0.5
+_REDELIVER_S = 10.0
+_RETRY_ENGINE_S = 2.0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Jobs bound for one engine: those that wait, and how many are open there."""
+
+    seat: Seat
+    waiting: deque[str] = field(default_factory=deque)
+    open: int = 0
+
+
+class JobRunner:
+    """`patience_s` is how long a job waits for an engine that cannot be reached; None: for ever."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        holder: Holder,
+        queue: JobQueue,
+        engines: EngineRegistry,
+        course: Course,
+        bell: asyncio.Event,
+        patience_s: float | None,
+    ) -> None:
+        self._database = database
+        self._holder = holder
+        self._queue = queue
+        self._engines = engines
+        self._course = course
+        self._bell = bell
+        self._patience_s = patience_s
+        self._lanes: dict[str, _Lane] = {}
+        self._known: set[str] = set()
+        self._cancels: dict[str, asyncio.Event] = {}
+        self._unreachable_since: dict[str, float] = {}
+        self._put_off: deque[tuple[float, str]] = deque()
+        self._after = 0
+        self._seen_changes = -1
+        self._redeliver_at = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled. What is open then stays in the journal, for the next process."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                rung = self._bell.is_set()
+                self._bell.clear()
+                if rung or await self._changed_by_others():
+                    await self._take_cancels()
+                    await self._take_new()
+                await self._take_put_off()
+                await self._take_undelivered()
+                self._fill(tasks)
+                await self._wait()
+
+    def take_adopted(self) -> None:
+        """Look at all open jobs again: some now belong to this process."""
+        self._after = 0
+        self._redeliver_at = 0.0
+        self._bell.set()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_POLL_S):
+                await self._bell.wait()
+        except TimeoutError:
+            return
+
+    async def _changed_by_others(self) -> bool:
+        changes = await self._database.changes_by_others()
+        seen, self._seen_changes = self._seen_changes, changes
+        return changes != seen
+
+    async def _take_new(self) -> None:
+        while True:
+            found = await self._database.read(
+                lambda connection: rows.open_jobs(
+                    connection, holder=self._holder.name, after=self._after, limit=_CHUNK
+                )
+            )
+            for job in found:
+                self._after = job.seq
+                if job.id not in self._known:
+                    self._known.add(job.id)
+                    await self._route(job)
+            if len(found) < _CHUNK:
+                return
+
+    async def _take_undelivered(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._redeliver_at:
+            return
+        self._redeliver_at = now + _REDELIVER_S
+        found = await self._database.read(
+            lambda connection: rows.undelivered_jobs(connection, holder=self._holder.name)
+        )
+        for job in found:
+            if job.id not in self._known:
+                self._known.add(job.id)
+                await self._route(job)
+
+    async def _take_put_off(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._put_off and self._put_off[0][0] <= now:
+            _, job_id = self._put_off.popleft()
+            job = await self._queue.get(job_id)
+            if next_step(job) is not NextStep.NONE:
+                await self._route(job)
+
+    async def _take_cancels(self) -> None:
+        asked = await self._database.read(
+            lambda connection: rows.cancel_requests(connection, holder=self._holder.name)
+        )
+        for job_id in asked:
+            if job_id in self._cancels:
+                self._cancels[job_id].set()
+                continue
+            step = next_step(await self._queue.get(job_id))
+            unreachable = any(job_id == put_off for _, put_off in self._put_off)
+            if step is NextStep.PREPARE or (step is NextStep.FOLLOW and unreachable):
+                await self._course.end_cancelled(job_id)
+
+    async def _route(self, job: Job) -> None:
+        """Put the job into the lane of the engine that suits it, or off, or let it fail."""
+        try:
+            preset = await self._course.preset_of(job)
+            seat = await self._engines.seat_for(job, preset)
+        except EngineUnavailable as error:
+            await self._put_off_or_fail(job.id, error)
+        except SafelightError as error:
+            await self._fail(job.id, JobError(error.code, error.message, error.retryable))
+            self._known.discard(job.id)
+        else:
+            self._lanes.setdefault(seat.key, _Lane(seat)).waiting.append(job.id)
+
+    async def _put_off_or_fail(self, job_id: str, error: EngineUnavailable) -> None:
+        now = asyncio.get_running_loop().time()
+        since = self._unreachable_since.setdefault(job_id, now)
+        if self._patience_s is not None and now - since >= self._patience_s:
+            del self._unreachable_since[job_id]
+            await self._fail(job_id, JobError(error.code, error.message, error.retryable))
+            self._known.discard(job_id)
+        else:
+            self._put_off.append((now + _RETRY_ENGINE_S, job_id))
+
+    def _fill(self, tasks: asyncio.TaskGroup) -> None:
+        for lane in self._lanes.values():
+            while lane.waiting and lane.open < lane.seat.capacity:
+                job_id = lane.waiting.popleft()
+                lane.open += 1
+                self._cancels[job_id] = asyncio.Event()
+                tasks.create_task(self._run_one(job_id, lane))
+
+    async def _run_one(self, job_id: str, lane: _Lane) -> None:
+        try:
+            await self._run_guarded(job_id, lane)
+        finally:
+            lane.open -= 1
+            del self._cancels[job_id]
+            self._bell.set()
+
+    async def _run_guarded(self, job_id: str, lane: _Lane) -> None:
+        job = await self._queue.get(job_id)
+        with structlog.contextvars.bound_contextvars(job=job_id, engine=lane.seat.key):
+            try:
+                await self._course.run(job, lane.seat.engine, self._cancels[job_id])
+            except EngineUnavailable as error:
+                _log.warning("engine_unavailable", reason=error.message)
+                await self._put_off_or_fail(job_id, error)
+                return
+            except SafelightError as error:
+                _log.info("job_failed", code=error.code)
+                await self._fail(job_id, JobError(error.code, error.message, error.retryable), lane)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the others
+                _log.exception("job_failed_unexpectedly")
+                message = f"something unexpected happened ({type(error).__name__}: {error}); the log has more"
+                await self._fail(job_id, JobError("internal", message, retryable=True), lane)
+        self._unreachable_since.pop(job_id, None)
+        self._known.discard(job_id)
+        if next_step(await self._queue.get(job_id)) is NextStep.PREPARE:  # its run was lost
+            self._known.add(job_id)
+            lane.waiting.append(job_id)
+
+    async def _fail(self, job_id: str, error: JobError, lane: _Lane | None = None) -> None:
+        """One bad job never stops the others, whatever state it is in."""
+        job = await self._queue.get(job_id)
+        if is_terminal(job.state):
+            return
+        await self._course.fail(job_id, error)
+        if lane is not None and job.ticket is not None:
+            with contextlib.suppress(SafelightError):
+                await lane.seat.engine.forget(job.ticket)

@@ -1,0 +1,62 @@
+"""Input files: described when a job is submitted, checked again when it begins."""
+
+from pathlib import Path
+
+from desktop.store.job import JobInput
+from shared.engines.base import InputFile
+from shared.errors import UsageError
+from shared.files import digest_file
+
+__all__ = ["SourceChanged", "SourceUnreadable", "checked_input", "describe_input"]
+
+
+class SourceUnreadable(UsageError):
+    code = "source_unreadable"
+
+
+class SourceChanged(UsageError):
+    """The file is not the one that was submitted: submit it again."""
+
+    code = "source_changed"
+
+
+def describe_input(path: Path, *, slot: str, field: str | None = None) -> JobInput:
+    """Blocking. Raises SourceUnreadable naming the file."""
+    try:
+        before = path.stat()
+        digest = digest_file(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return JobInput(
+        slot=slot,
+        field=field,
+        path=path,
+        digest=digest,
+        name=path.name,
+        bytes=before.st_size,
+        modified_ns=before.st_mtime_ns,
+    )
+
+
+def checked_input(item: JobInput) -> InputFile:
+    """The file for the engine, if its content is still what was submitted. Blocking.
+
+    Raises SourceUnreadable, SourceChanged.
+    """
+    try:
+        now = item.path.stat()
+        touched = (now.st_size, now.st_mtime_ns) != (item.bytes, item.modified_ns)
+        if touched and digest_file(item.path) != item.digest:
+            raise SourceChanged(
+                f"{item.name} was changed after it was submitted: submit it again", file=item.name
+            )
+    except OSError as error:
+        raise _unreadable(item.path, error) from error
+    return InputFile(path=item.path, digest=item.digest, name=item.name)
+
+
+def _unreadable(path: Path, error: OSError) -> SourceUnreadable:
+    reason = (
+        "it is no longer there" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
+    )
+    return SourceUnreadable(f"{path} cannot be read: {reason}", file=str(path))
