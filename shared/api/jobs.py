@@ -1,0 +1,108 @@
+"""Jobs on the wire."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from shared.api.artifacts import Digest, Link
+from shared.jobs.events import OutputKind, StageName
+from shared.jobs.state import JobState
+
+__all__ = ["Job", "JobAccepted", "JobFailure", "JobInput", "JobOutput", "JobPage", "JobRequest"]
+
+_Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class JobInput(BaseModel):
+    """An artifact to work on. `name` is the user's file name, for messages and metadata."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: Digest
+    name: _Name
+
+
+class JobRequest(BaseModel):
+    """One preset on named inputs. `values` not given are the preset's defaults.
+
+    With `preset_version`, the job is refused where the server has another version.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: _PresetId
+    preset_version: Annotated[str, Field(max_length=50)] | None = None
+    inputs: Annotated[dict[str, Annotated[list[JobInput], Field(max_length=64)]], Field(max_length=16)]
+    values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}
+
+
+class JobAccepted(BaseModel):
+    """The answer to a submission; a repeat with the same Idempotency-Key is given the same one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: JobState
+    status_url: str
+    events_url: str
+
+
+class JobOutput(BaseModel):
+    """One finished file, in the order of the engine; `index` counts within its node."""
+
+    model_config = ConfigDict(frozen=True)
+
+    node: str
+    index: int
+    kind: OutputKind
+    name: str
+    media_type: str
+    bytes: int
+    digest: str
+    width: int | None
+    height: int | None
+    download: Link
+
+
+class JobFailure(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Job(BaseModel):
+    """`attempt` is 0 until a worker takes the job. `stage` is set while it is processing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: JobState
+    stage: StageName | None
+    preset: str
+    preset_version: str
+    inputs: dict[str, list[JobInput]]
+    values: dict[str, JsonValue]
+    attempt: int
+    cancelling: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outputs: list[JobOutput]
+    failure: JobFailure | None
+    retry_of: str | None
+    idempotency_key: str | None
+    status_url: str
+    events_url: str
+
+
+class JobPage(BaseModel):
+    """Newest first. `next_cursor` asks for the page after this one; None at the end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    jobs: list[Job]
+    next_cursor: str | None
