@@ -1,0 +1,99 @@
+"""Work done under a lease: renewed while it lasts, stopped before another may take the job.
+
+The fence stands at 0.8 of the lease and moves with each renewal. It does not rely on the
+heartbeat being alive: a heartbeat that hangs or dies leaves the fence where it was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import TypeVar, assert_never
+
+import structlog
+
+from cloud.clients.queue import Waiter
+from shared.errors import TransientError
+
+__all__ = ["Beat", "LeaseLost", "under_lease"]
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+_FENCE = 0.8
+_BEATS_PER_LEASE = 4
+_RETRY_S = 0.5
+
+
+class LeaseLost(TransientError):
+    """This attempt is no longer ours: write nothing more."""
+
+    code = "lease_lost"
+
+
+class Beat(StrEnum):
+    """What a renewal found."""
+
+    HELD = "held"
+    UNWANTED = "unwanted"  # held, but the job is to be cancelled
+    GONE = "gone"  # another attempt has begun, or the job has ended
+
+
+async def under_lease(
+    work: Callable[[asyncio.Event], Awaitable[_T]],
+    *,
+    renew: Callable[[], Awaitable[Beat]],
+    lease_s: float,
+    since: float,
+    cancels: Waiter,
+) -> _T:
+    """The result of `work`, whose argument is set once the job is to be cancelled.
+
+    `since` is the loop's time before the lease was taken. Raises LeaseLost, after `work` was
+    cancelled, when the lease is gone or was not renewed in time.
+    """
+    unwanted = asyncio.Event()
+    fence = asyncio.timeout_at(since + _FENCE * lease_s)
+    try:
+        async with fence:
+            beating = asyncio.create_task(_beat(renew, lease_s, cancels, fence, unwanted), name="heartbeat")
+            try:
+                return await work(unwanted)
+            finally:
+                beating.cancel()
+                await asyncio.gather(beating, return_exceptions=True)
+    except TimeoutError as error:
+        if fence.expired():
+            raise LeaseLost("the lease of this attempt is gone") from error
+        raise
+
+
+async def _beat(
+    renew: Callable[[], Awaitable[Beat]],
+    lease_s: float,
+    cancels: Waiter,
+    fence: asyncio.Timeout,
+    unwanted: asyncio.Event,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    pause_s = lease_s / _BEATS_PER_LEASE
+    while True:
+        await cancels.wait(pause_s)
+        begun = clock()
+        try:
+            beat = await renew()
+        except Exception as error:  # noqa: BLE001 - whatever kept the database away, the fence decides
+            _log.warning("heartbeat_failed", error=repr(error))
+            pause_s = min(_RETRY_S, lease_s / _BEATS_PER_LEASE)
+            continue
+        pause_s = lease_s / _BEATS_PER_LEASE
+        match beat:
+            case Beat.GONE:
+                fence.reschedule(clock())
+                return
+            case Beat.UNWANTED:
+                unwanted.set()
+            case Beat.HELD:
+                pass
+            case _:
+                assert_never(beat)
+        fence.reschedule(begun + _FENCE * lease_s)
