@@ -40,7 +40,7 @@ _DEFAULT_RETRY_AFTER_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """`url` is a path of the API, or absolute; only paths and URLs of the API's own origin get the key.
+    """`url` is a path of the API, or with `signed` a link that is used without the key.
 
     `upload` is a file to send as the body, `sink` where to write the body of a success. A
     `repeatable` request may be sent again when its answer was lost.
@@ -54,6 +54,7 @@ class Request:
     upload: Path | None = None
     sink: BinaryIO | None = None
     repeatable: bool = True
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

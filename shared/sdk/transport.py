@@ -1,7 +1,7 @@
 """Carries requests to one cloud over HTTP: an asynchronous and a blocking carrier.
 
-The API key goes into a header of requests to the cloud's own origin, and nowhere else: signed
-links of the artifact store work without it.
+The API key goes into a header of requests to the API, and nowhere else: signed links of the
+artifact store work without it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from shared.sdk.errors import Unreachable
 from shared.sdk.exchange import Answer, Request, checked
 from shared.sdk.retry import RETRY, STOP, wait_before_retry
 
-__all__ = ["AsyncTransport", "BlockingTransport", "Steps", "api_url", "key_headers"]
+__all__ = ["AsyncTransport", "BlockingTransport", "Steps", "key_headers"]
 
 _T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
@@ -65,15 +65,14 @@ class AsyncTransport:
         raise AssertionError("a retry either returns or raises")
 
     async def _send(self, request: Request) -> Answer:
-        url = api_url(self._server_url, request.url)
         content = _async_chunks(request.upload) if request.upload is not None else None
         built = self._client.build_request(
             request.method,
-            url,
+            _url(request, self._server_url),
             params=request.params or None,
             json=request.json,
             content=content,
-            headers=_headers(request, self._server_url, url, self._key),
+            headers=_headers(request, self._key),
         )
         try:
             response = await self._client.send(built, stream=True)
@@ -129,15 +128,14 @@ class BlockingTransport:
         raise AssertionError("a retry either returns or raises")
 
     def _send(self, request: Request) -> Answer:
-        url = api_url(self._server_url, request.url)
         try:
             with self._client.stream(
                 request.method,
-                url,
+                _url(request, self._server_url),
                 params=request.params or None,
                 json=request.json,
                 content=_chunks(request.upload) if request.upload is not None else None,
-                headers=_headers(request, self._server_url, url, self._key),
+                headers=_headers(request, self._key),
             ) as response:
                 digest = None
                 if request.sink is not None and response.is_success:
@@ -153,27 +151,21 @@ class BlockingTransport:
         return checked(Answer(response.status_code, response.headers, body, digest))
 
 
-def api_url(server_url: str, url: str) -> str:
-    """`url` if it is absolute, else that path on the server."""
-    return url if "://" in url else server_url.rstrip("/") + url
-
-
 def key_headers(api_key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"}
 
 
-def _headers(request: Request, server_url: str, url: str, key: Mapping[str, str]) -> dict[str, str]:
-    headers = dict(request.headers)
-    if _origin(url) == _origin(server_url):
+def _url(request: Request, server_url: str) -> str:
+    return request.url if request.signed else server_url.rstrip("/") + request.url
+
+
+def _headers(request: Request, key: Mapping[str, str]) -> httpx.Headers:
+    headers = httpx.Headers(request.headers)
+    if not request.signed:
         headers.update(key)
     if request.upload is not None:
         headers["Content-Length"] = str(request.upload.stat().st_size)
     return headers
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parsed = httpx.URL(url)
-    return parsed.scheme, parsed.host, parsed.port
 
 
 def _position(request: Request) -> int:

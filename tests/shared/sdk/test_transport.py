@@ -165,7 +165,7 @@ async def test_the_key_goes_to_its_own_server_alone(face: str, server: HttpServe
     with http_server() as stranger:
         stranger.replies.append(Reply())
         server.replies.append(Reply())
-        await _perform(face, server, Request(method="GET", url=f"{stranger.url}/signed"))
+        await _perform(face, server, Request(method="GET", url=f"{stranger.url}/signed", signed=True))
         await _perform(face, server, Request(method="GET", url="/own"))
     assert "authorization" not in stranger.asked[0].headers
     assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"

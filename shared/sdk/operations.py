@@ -1,0 +1,142 @@
+"""What the API offers, each as the requests it takes: the one core under both faces."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
+from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from shared.api.presets import PresetDetail, PresetList, PresetSummary
+from shared.errors import JsonValue
+from shared.sdk.errors import DownloadBroken, NotTheCloud, RequestRefused
+from shared.sdk.exchange import Answer, Request
+from shared.sdk.transport import Steps
+
+__all__ = [
+    "API",
+    "Download",
+    "cancel_job",
+    "download",
+    "find_job",
+    "get_job",
+    "get_preset",
+    "list_jobs",
+    "list_presets",
+    "retry_job",
+    "submit_job",
+    "upload_artifact",
+]
+
+API = "/api/v1"
+_M = TypeVar("_M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Bytes that were promised: where they are, and what they must be."""
+
+    link: Link
+    digest: str
+    name: str
+
+
+def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
+    """Make the file's bytes known to the cloud; they travel only if the cloud has not got them.
+
+    Raises RequestRefused with the cloud's reason if it will not have them.
+    """
+    announced = ArtifactRequest(digest=digest, bytes=path.stat().st_size)
+    artifact = _read(Artifact, (yield _post(f"{API}/artifacts", announced.model_dump(mode="json"))))
+    if artifact.upload is not None and artifact.state is not ArtifactState.READY:
+        yield Request(
+            method=artifact.upload.method,
+            url=artifact.upload.url,
+            headers=artifact.upload.headers,
+            upload=path,
+            signed=True,
+        )
+        artifact = _read(Artifact, (yield _post(f"{API}/artifacts/{digest}/complete", {})))
+    if artifact.problem is not None:
+        raise RequestRefused(artifact.problem.message, wire_code=artifact.problem.code, digest=digest)
+    return artifact
+
+
+def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
+    """The same key and request give the same job, however often they are sent."""
+    answer = yield Request(
+        method="POST",
+        url=f"{API}/jobs",
+        json=request.model_dump(mode="json"),
+        headers={"Idempotency-Key": idempotency_key},
+    )
+    return _read(JobAccepted, answer)
+
+
+def get_job(job_id: str) -> Steps[Job]:
+    return _read(Job, (yield Request(method="GET", url=f"{API}/jobs/{quote(job_id, safe='')}")))
+
+
+def find_job(idempotency_key: str) -> Steps[Job | None]:
+    """The job that was submitted with this key, if there is one."""
+    page = yield from list_jobs({"idempotency_key": idempotency_key})
+    return page.jobs[0] if page.jobs else None
+
+
+def list_jobs(params: Mapping[str, str]) -> Steps[JobPage]:
+    return _read(JobPage, (yield Request(method="GET", url=f"{API}/jobs", params=params)))
+
+
+def cancel_job(job_id: str) -> Steps[Job]:
+    """Ask for the end; the job may still run for a moment, and may complete."""
+    return _read(Job, (yield _post(f"{API}/jobs/{quote(job_id, safe='')}/cancel", {})))
+
+
+def retry_job(job_id: str, idempotency_key: str) -> Steps[JobAccepted]:
+    """A new job like this one."""
+    answer = yield Request(
+        method="POST",
+        url=f"{API}/jobs/{quote(job_id, safe='')}/retry",
+        json={},
+        headers={"Idempotency-Key": idempotency_key},
+    )
+    return _read(JobAccepted, answer)
+
+
+def list_presets() -> Steps[Sequence[PresetSummary]]:
+    return _read(PresetList, (yield Request(method="GET", url=f"{API}/presets"))).presets
+
+
+def get_preset(preset_id: str) -> Steps[PresetDetail]:
+    return _read(
+        PresetDetail, (yield Request(method="GET", url=f"{API}/presets/{quote(preset_id, safe='')}"))
+    )
+
+
+def download(wanted: Download, sink: BinaryIO) -> Steps[None]:
+    """Write the promised bytes into `sink`. Raises DownloadBroken if others came."""
+    answer = yield Request(
+        method=wanted.link.method,
+        url=wanted.link.url,
+        headers=wanted.link.headers,
+        sink=sink,
+        signed=True,
+    )
+    if answer.digest != wanted.digest:
+        raise DownloadBroken(f"{wanted.name} arrived damaged; it will be fetched again", file=wanted.name)
+
+
+def _post(url: str, body: JsonValue) -> Request:
+    return Request(method="POST", url=url, json=body)
+
+
+def _read(model: type[_M], answer: Answer) -> _M:
+    try:
+        return model.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise NotTheCloud(
+            "the server's answer is not one of the Safelight cloud of this version; check the server address"
+        ) from error
