@@ -1,0 +1,46 @@
+"""Where a ComfyUI server is."""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from shared.errors import UsageError
+
+__all__ = ["InvalidAddress", "ServerAddress", "parse_address"]
+
+
+class InvalidAddress(UsageError):
+    code = "invalid_address"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """`url` holds no secrets and no trailing slash, so that equal servers have equal texts."""
+
+    url: str
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+    def socket_url(self, client_id: str) -> str:
+        return f"ws{self.url.removeprefix('http')}/ws?clientId={quote(client_id, safe='')}"
+
+
+def parse_address(url: str) -> ServerAddress:
+    """Read what a person writes: "127.0.0.1:8188", "http://gpu.lan:8188/", "https://me:pw@host".
+
+    localhost becomes 127.0.0.1: where it resolves to ::1 first, each connection costs two seconds.
+    """
+    parts = urlsplit(url.strip() if "://" in url else f"http://{url.strip()}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise InvalidAddress(
+            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]} is no address of a ComfyUI server; "
+            "write it like http://127.0.0.1:8188"
+        )
+    name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
+    location = name if port is None else f"{name}:{port}"
+    credentials = (
+        (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
+    )
+    return ServerAddress(f"{parts.scheme}://{location}{parts.path.rstrip('/')}", credentials)

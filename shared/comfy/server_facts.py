@@ -1,0 +1,43 @@
+"""What a server says about itself, and what that version of it can do."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.errors import JsonValue
+
+__all__ = ["ServerFacts", "parse_facts"]
+
+_TARGETED_INTERRUPT_SINCE = (0, 3, 57)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """`max_upload_bytes` bounds uploads and prompts alike; None where the server does not say."""
+
+    version: str | None = None
+    memory_free_bytes: int | None = None
+    max_upload_bytes: int | None = None
+
+    @property
+    def interrupts_one_prompt(self) -> bool:
+        """Older servers take a targeted interrupt for a global one, which would hit anybody's work."""
+        numbers = re.match(r"v?(\d+)\.(\d+)\.(\d+)", self.version or "")
+        return numbers is not None and tuple(map(int, numbers.groups())) >= _TARGETED_INTERRUPT_SINCE
+
+
+def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFacts:
+    """From /system_stats and /features (which old servers do not have)."""
+    system, devices = stats.get("system"), stats.get("devices")
+    first = devices[0] if isinstance(devices, list) and devices else None
+    version = system.get("comfyui_version") if isinstance(system, Mapping) else None
+    return ServerFacts(
+        version=version if isinstance(version, str) else None,
+        memory_free_bytes=_count(first, "vram_free"),
+        max_upload_bytes=_count(features, "max_upload_size"),
+    )
+
+
+def _count(facts: JsonValue, key: str) -> int | None:
+    value = facts.get(key) if isinstance(facts, Mapping) else None
+    return value if isinstance(value, int) else None
