@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from typing import assert_never
 
 from shared.comfy.graph import Graph
 from shared.errors import JsonValue, UsageError
 from shared.presets.binding import Binding, NodeRef, find_node
 from shared.presets.errors import PresetError
+from shared.presets.fit import Crop, Fit
 from shared.presets.manifest import Manifest
 from shared.presets.parameter import Parameter, ParameterType
 from shared.presets.values import check_value
@@ -74,26 +76,18 @@ def _value(parameter: Parameter, field: str, value: JsonValue) -> Iterator[Prese
 
 def _attachments(manifest: Manifest, graph: Graph) -> Iterator[PresetError]:
     known = {parameter.id for parameter in manifest.parameters}
-    inputs = {item.id for item in manifest.inputs}
     for at, binding in enumerate(manifest.bindings):
         field = f"bindings[{at}] ({binding.parameter})"
         if binding.parameter not in known:
             yield _problem(field, f"names no parameter: {binding.parameter}")
         yield from _nodes(graph, field, *_binding_nodes(binding))
-    for unbound in sorted(
-        known - {binding.parameter for binding in manifest.bindings} - _fit_parameters(manifest)
-    ):
+    bound = {binding.parameter for binding in manifest.bindings}
+    for unbound in sorted(known - bound - set(_derivation_parameters(manifest))):
         yield _problem(f"parameters.{unbound}", "is bound to nothing in the graph")
-    for fit_at, fit in enumerate(manifest.fits):
-        field = f"fits[{fit_at}]"
-        if fit.input not in inputs:
-            yield _problem(field, f"names no input: {fit.input}")
-        if fit.longer_side_from is not None and fit.longer_side_from not in known:
-            yield _problem(field, f"names no parameter: {fit.longer_side_from}")
-        yield from _nodes(graph, field, *(target.node for target in fit.width + fit.height))
+    yield from _derived(manifest, graph)
     for item in manifest.inputs:
         targets = [target.node for target in item.targets]
-        skipped = [bypass.node for bypass in item.absent_bypass + item.opaque_bypass]
+        skipped = [bypass.node for bypass in item.bypasses]
         yield from _nodes(graph, f"inputs.{item.id}", *targets, *skipped)
     for output in manifest.outputs:
         yield from _nodes(graph, f"outputs.{output.id}", output.node)
@@ -106,8 +100,39 @@ def _binding_nodes(binding: Binding) -> Iterator[NodeRef]:
         yield binding.repeat
 
 
-def _fit_parameters(manifest: Manifest) -> set[str]:
-    return {fit.longer_side_from for fit in manifest.fits if fit.longer_side_from is not None}
+def _derived(manifest: Manifest, graph: Graph) -> Iterator[PresetError]:
+    inputs = {item.id for item in manifest.inputs}
+    known = {parameter.id for parameter in manifest.parameters}
+    items: list[tuple[str, Fit | Crop]] = [(f"fits[{at}]", fit) for at, fit in enumerate(manifest.fits)]
+    items += [(f"crops[{at}]", crop) for at, crop in enumerate(manifest.crops)]
+    for field, item in items:
+        if item.input not in inputs:
+            yield _problem(field, f"names no input: {item.input}")
+        for name in _sources(item):
+            if name not in known:
+                yield _problem(field, f"names no parameter: {name}")
+        yield from _nodes(graph, field, *(t.node for t in item.width + item.height + item.x + item.y))
+    for at, crop in enumerate(manifest.crops):
+        if (crop.aspect is None) == (crop.aspect_from is None):
+            yield _problem(f"crops[{at}]", "needs either aspect or aspect_from")
+
+
+def _derivation_parameters(manifest: Manifest) -> Iterator[str]:
+    for fit in manifest.fits:
+        yield from _sources(fit)
+    for crop in manifest.crops:
+        yield from _sources(crop)
+
+
+def _sources(item: Fit | Crop) -> Iterator[str]:
+    match item:
+        case Fit():
+            names = (item.longer_side_from, item.box_from, item.inset_from)
+        case Crop():
+            names = (item.aspect_from, item.anchor_x_from, item.anchor_y_from)
+        case _:
+            assert_never(item)
+    yield from (name for name in names if name is not None)
 
 
 def _nodes(graph: Graph, field: str, *refs: NodeRef) -> Iterator[PresetError]:

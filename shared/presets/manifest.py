@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, MinLen
 
 from shared.jobs.events import OutputKind
 from shared.presets.binding import Binding, NodeRef, Target
-from shared.presets.fit import Fit
+from shared.presets.fit import Crop, Fit
 from shared.presets.parameter import Parameter
 from shared.presets.plain import PlainValue
 from shared.presets.requires import Requirements
@@ -108,10 +108,14 @@ class InputLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeBypass:
-    """A node taken out: readers of its output i read its input `through[i]`'s origin instead."""
+    """A node taken out: readers of its output i read what goes into its input `through[i]` instead.
+
+    Where it depends on the picture's size, `below` is the shorter side in pixels that it needs.
+    """
 
     node: NodeRef
     through: tuple[str, ...]
+    below: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,7 @@ class PresetInput:
 
     `pair_by` finds companions of the primary file by name, such as "*_mask". The nodes of
     `absent_bypass` are taken out when no file is given, those of `opaque_bypass` for a picture
-    without transparency.
+    without transparency, those of `small_bypass` for one whose shorter side is below their limit.
     """
 
     id: str
@@ -139,6 +143,11 @@ class PresetInput:
     pair_by: str | None = None
     absent_bypass: tuple[NodeBypass, ...] = ()
     opaque_bypass: tuple[NodeBypass, ...] = ()
+    small_bypass: tuple[NodeBypass, ...] = ()
+
+    @property
+    def bypasses(self) -> tuple[NodeBypass, ...]:
+        return self.absent_bypass + self.opaque_bypass + self.small_bypass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +217,7 @@ class Manifest:
     parameters: tuple[Parameter, ...] = ()
     bindings: tuple[Binding, ...] = ()
     fits: tuple[Fit, ...] = ()
+    crops: tuple[Crop, ...] = ()
     value_sets: tuple[ValueSet, ...] = ()
     price: Annotated[int, Ge(0)] = 0
     timeout_s: Annotated[float, Gt(0)] = 600.0

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from shared.comfy.graph import Graph
+from shared.comfy.node_catalog import NodeCatalogue
 from shared.errors import JsonValue
 from shared.presets.binding import Binding
 from shared.presets.bundle import Preset
 from shared.presets.errors import InvalidValue
-from shared.presets.fit import Fit, fitted_size
+from shared.presets.fit import Area, Crop, Fit, cropped_area, fitted_area
 from shared.presets.manifest import Manifest, PresetInput
 from shared.presets.parameter import Parameter
 from shared.presets.requirement import match_model
+from shared.presets.size import size_in
 from shared.presets.transform import transformed
 from shared.presets.wiring import Wiring
 
-__all__ = ["OfferedChoices", "Rendered", "render"]
+__all__ = ["Rendered", "render"]
 
 _Sizes = Mapping[str, tuple[int, int]]
 _LORA_THROUGH = ("model", "clip")
@@ -30,40 +31,37 @@ class Rendered:
     outputs: Mapping[str, str]
 
 
-class OfferedChoices(Protocol):
-    """What a server offers for an input of a node class; None when it lists no choices."""
-
-    def choices(self, node_class: str, input_name: str) -> tuple[str, ...] | None: ...
-
-
 def render(
     preset: Preset,
     values: Mapping[str, JsonValue],
     inputs: Mapping[str, Sequence[str]],
     *,
-    catalogue: OfferedChoices | None,
+    catalogue: NodeCatalogue | None,
     sizes: _Sizes,
     transparent: frozenset[str] = frozenset(),
 ) -> Rendered:
     """The graph for one run.
 
-    `values` come from resolve_values; `catalogue` is that of the server which will run it. `inputs` are file names as the server knows them, `sizes`
-    the first picture of each input in pixels, upright; `transparent` the inputs with an alpha
-    channel. Raises InvalidValue with the field, PresetError with field and node.
+    `values` come from resolve_values; `catalogue` is that of the server which will run it.
+    `inputs` are file names as the server knows them, `sizes` the first picture of each input in
+    pixels, upright; `transparent` the inputs with an alpha channel. Raises InvalidValue with the
+    field, PresetError with field and node.
     """
     manifest = preset.manifest
     wiring = Wiring(preset.graph)
     for declared in manifest.inputs:
         _attach_files(wiring, declared, inputs.get(declared.id, ()))
     for at, fit in enumerate(manifest.fits):
-        _attach_fit(wiring, fit, values, sizes, field=f"fits[{at}]")
+        _attach_area(wiring, fit, _fitted(fit, values, sizes), field=f"fits[{at}]")
+    for at, crop in enumerate(manifest.crops):
+        _attach_area(wiring, crop, _cropped(crop, values, sizes), field=f"crops[{at}]")
     parameters = {parameter.id: parameter for parameter in manifest.parameters}
     for binding in manifest.bindings:
         parameter = parameters[binding.parameter]
         value = _offered(parameter, values[parameter.id], catalogue)
         _attach_value(wiring, binding, parameter, _absolute(manifest, parameter, value, sizes))
     for declared in manifest.inputs:
-        _attach_alpha(wiring, declared, opaque=declared.id not in transparent)
+        _drop_idle(wiring, declared, sizes.get(declared.id), opaque=declared.id not in transparent)
     outputs = {item.id: wiring.find(item.node, field=f"outputs.{item.id}") for item in manifest.outputs}
     return Rendered(graph=wiring.graph(), outputs=outputs)
 
@@ -89,22 +87,43 @@ def _attach_files(wiring: Wiring, declared: PresetInput, files: Sequence[str]) -
             wiring.put(target.node, target.input, files[0 if len(files) == 1 else at], field=field)
 
 
-def _attach_alpha(wiring: Wiring, declared: PresetInput, *, opaque: bool) -> None:
-    if opaque:
-        for bypass in declared.opaque_bypass:
-            wiring.take_out(bypass.node, bypass.through, field=f"inputs.{declared.id}")
+def _drop_idle(wiring: Wiring, declared: PresetInput, size: tuple[int, int] | None, *, opaque: bool) -> None:
+    """Take out the nodes that this picture needs not, or is too small for."""
+    idle = list(declared.opaque_bypass) if opaque else []
+    if size is not None:
+        idle += [bypass for bypass in declared.small_bypass if min(size) < bypass.below]
+    for bypass in idle:
+        wiring.take_out(bypass.node, bypass.through, field=f"inputs.{declared.id}")
 
 
-def _attach_fit(
-    wiring: Wiring, fit: Fit, values: Mapping[str, JsonValue], sizes: _Sizes, *, field: str
-) -> None:
-    size = _size_of(sizes, fit.input)
-    chosen = fit.longer_side if fit.longer_side_from is None else values[fit.longer_side_from]
-    width, height = fitted_size(fit, size, chosen if isinstance(chosen, int | float) else None)
-    for target in fit.width:
-        wiring.put(target.node, target.input, width, field=field)
-    for target in fit.height:
-        wiring.put(target.node, target.input, height, field=field)
+def _fitted(fit: Fit, values: Mapping[str, JsonValue], sizes: _Sizes) -> Area:
+    box = None if fit.box_from is None else size_in(values[fit.box_from])
+    longer = fit.longer_side if fit.longer_side_from is None else values[fit.longer_side_from]
+    if box is None and isinstance(longer, int | float):
+        box = (longer, longer)
+    inset = 0.0 if fit.inset_from is None else _number(values[fit.inset_from])
+    return fitted_area(fit, _size_of(sizes, fit.input), box, inset)
+
+
+def _cropped(crop: Crop, values: Mapping[str, JsonValue], sizes: _Sizes) -> Area:
+    size = _size_of(sizes, crop.input)
+    shape = None if crop.aspect_from is None else size_in(values[crop.aspect_from])
+    aspect = crop.aspect or (size[0] / size[1] if shape is None else shape[0] / shape[1])
+    anchors = [
+        0.5 if name is None else _number(values[name]) for name in (crop.anchor_x_from, crop.anchor_y_from)
+    ]
+    return cropped_area(size, aspect, (anchors[0], anchors[1]))
+
+
+def _attach_area(wiring: Wiring, item: Fit | Crop, area: Area, *, field: str) -> None:
+    lengths = (item.width, area.width), (item.height, area.height), (item.x, area.x), (item.y, area.y)
+    for targets, length in lengths:
+        for target in targets:
+            wiring.put(target.node, target.input, length, field=field)
+
+
+def _number(value: JsonValue) -> float:
+    return value if isinstance(value, int | float) else 0.0
 
 
 def _attach_value(wiring: Wiring, binding: Binding, parameter: Parameter, value: JsonValue) -> None:
@@ -132,7 +151,7 @@ def _lora_inputs(value: JsonValue) -> list[Mapping[str, JsonValue]]:
     ]
 
 
-def _offered(parameter: Parameter, value: JsonValue, catalogue: OfferedChoices | None) -> JsonValue:
+def _offered(parameter: Parameter, value: JsonValue, catalogue: NodeCatalogue | None) -> JsonValue:
     """A file name as the server at hand writes it; InvalidValue where it does not have the file."""
     source = parameter.choices_from
     if source is None or catalogue is None or not isinstance(value, str):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shared.errors import JsonValue
 from shared.presets.errors import PresetError
 from shared.presets.plain import PlainValue
+from shared.presets.size import size_in
 
 __all__ = ["Transform", "transformed"]
 
@@ -16,7 +17,7 @@ __all__ = ["Transform", "transformed"]
 class Transform:
     """Steps in this order, each only where it is set.
 
-    `part` takes width or height of a size; `color_number` turns "#RRGGBB" into 0xRRGGBB; `map`
+    `part` takes the width or height of a size; `color_number` turns "#RRGGBB" into 0xRRGGBB; `map`
     looks the value up by its JSON text (enums by their value); then value × scale + offset, held
     within `min` and `max`, rounded to a multiple of `round_to` (a whole step gives an integer).
     """
@@ -45,10 +46,10 @@ def transformed(value: JsonValue, transform: Transform, *, field: str) -> JsonVa
 
 
 def _side(value: JsonValue, part: str, field: str) -> JsonValue:
-    if isinstance(value, list | tuple) and len(value) == 2 and part in {"width", "height"}:
-        side: JsonValue = value[0 if part == "width" else 1]
-        return side
-    raise PresetError(f"{field}: only a size has the part {part!r}", field=field)
+    size = size_in(value)
+    if size is None or part not in {"width", "height"}:
+        raise PresetError(f"{field}: {value!r} has no {part}", field=field)
+    return int(size[0 if part == "width" else 1])
 
 
 def _mapped(value: JsonValue, table: Mapping[str, JsonValue], field: str) -> JsonValue:
