@@ -1,0 +1,42 @@
+"""The file names that the server would give, from prefixes with tokens."""
+
+import posixpath
+import re
+from collections import Counter
+from datetime import datetime
+
+from shared.engines.builtin.pixels import NodeFailed
+
+__all__ = ["OutputNames"]
+
+_UNSAFE = re.compile(r'[\x00-\x1f<>:"|?*\\]')
+
+
+class OutputNames:
+    """Counts files as a fresh output folder would: per folder and prefix, whatever the suffix."""
+
+    def __init__(self, *, now: datetime) -> None:
+        self._now = now
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    def names(self, prefix: str, count: int, *, width: int, height: int, suffix: str) -> list[str]:
+        """Base names for `count` files; raises NodeFailed for a prefix that leaves the folder."""
+        filled = posixpath.normpath(self._filled(prefix, width, height))
+        if filled.startswith(("/", "../")) or filled == "..":
+            raise NodeFailed(f"the file name prefix {prefix!r} leads out of the output folder")
+        folder, base = posixpath.split(filled)
+        first = self._taken[folder, base] + 1
+        self._taken[folder, base] += count
+        return [
+            _UNSAFE.sub("_", f"{base.replace('%batch_num%', str(index))}_{first + index:05}_{suffix}")
+            for index in range(count)
+        ]
+
+    def _filled(self, prefix: str, width: int, height: int) -> str:
+        now = self._now
+        values = {"width": str(width), "height": str(height), "year": str(now.year)}
+        for part in ("month", "day", "hour", "minute", "second"):
+            values[part] = f"{getattr(now, part):02}"
+        for token, value in values.items():
+            prefix = prefix.replace(f"%{token}%", value)
+        return prefix
