@@ -1,0 +1,183 @@
+"""The window as a program: on screen first, then the core behind it."""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+
+from PySide6.QtCore import QEventLoop
+from PySide6.QtWidgets import QApplication
+
+from desktop.paths import default_data_folder
+from desktop.state.instance_lock import take_lock
+from desktop.state.pictures import Pictures
+from desktop.state.remembered import Remembered
+from desktop.state.reveal import open_file, show_in_folder
+from desktop.state.run_progress import RunProgress
+from desktop.state.session import Session
+from desktop.state.sources import PictureFinder, Sources
+from desktop.ui.main_window import MainWindow
+from desktop.ui.messages import Text, say
+from desktop.ui.theme import apply_theme
+from shared.errors import SafelightError, UsageError
+
+__all__ = ["new_session", "new_window", "run_app", "serve"]
+
+_log = logging.getLogger("safelight.window")
+
+_NO_CORE = 3
+
+
+def run_app(paths: Sequence[Path] = ()) -> int:
+    """Open the window with these pictures chosen, or hand them to the window that is open."""
+    folder = _window_folder()
+    lock = take_lock(folder / "window.lock")
+    application = QApplication(sys.argv[:1])
+    application.setApplicationName("safelight")
+    if lock is None:
+        return _hand_over(folder, paths)
+    apply_theme(application)
+    session = new_session(folder)
+    window = new_window(session)
+    window.show()
+    application.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    session.sources.add(paths)
+    code = _run(application, session, window, folder)
+    lock.unlock()
+    return code
+
+
+def new_session(folder: Path) -> Session:
+    """`folder` holds what the window itself keeps."""
+    return Session(
+        remembered=Remembered(file=folder / "window.ini"),
+        sources=Sources(paste_folder=folder / "pasted", name_paste=_paste_name),
+        pictures=Pictures(),
+        progress=RunProgress(clock=monotonic),
+    )
+
+
+def new_window(session: Session) -> MainWindow:
+    return MainWindow(session, open_file=open_file, show_in_folder=show_in_folder)
+
+
+async def serve(session: Session, window: MainWindow) -> int:
+    """Load the core behind the window, and close it when the window has closed."""
+    import asyncio  # noqa: PLC0415
+
+    closed = asyncio.Event()
+    window.closing.connect(closed.set)
+    try:
+        await asyncio.to_thread(_load_core)
+        await _attend(session, closed.wait)
+    except SafelightError as error:
+        session.tell(error.message, trouble=True)
+    except Exception as error:  # noqa: BLE001  # the window stays, and says what happened
+        session.tell(_describe(error), trouble=True)
+    else:
+        return 0
+    await closed.wait()
+    return _NO_CORE
+
+
+async def _attend(session: Session, closed: Callable[[], Awaitable[object]]) -> None:
+    from desktop.runtime import open_runtime  # noqa: PLC0415
+    from desktop.settings import load_settings  # noqa: PLC0415
+    from desktop.state.bridge import Bridge  # noqa: PLC0415
+
+    settings = load_settings()
+    async with open_runtime(settings, adopt=True) as runtime:
+        bridge = Bridge(core=runtime, session=session, describe=_describe)
+        try:
+            await bridge.open(default_out=settings.output_dir, finder=_finder(settings.output_dir))
+            await closed()
+        finally:
+            await bridge.aclose()
+
+
+def _load_core() -> None:
+    """Import what is heavy, on a thread, while the window answers."""
+    for name in ("desktop.settings", "desktop.runtime", "desktop.state.bridge"):
+        importlib.import_module(name)
+
+
+def _finder(out_folder: Path) -> PictureFinder:
+    from desktop.runtime.gathering import gather_files  # noqa: PLC0415
+    from shared.media import READABLE_SUFFIXES  # noqa: PLC0415
+
+    def find(path: Path) -> list[Path]:
+        if path.is_file() and path.suffix.lower() not in READABLE_SUFFIXES:
+            raise UsageError(f"{path.name} is not a picture that Safelight reads", file=str(path))
+        return [found.path for found in gather_files([path], out_folder=out_folder)]
+
+    return PictureFinder(READABLE_SUFFIXES, find)
+
+
+def _run(application: QApplication, session: Session, window: MainWindow, folder: Path) -> int:
+    from qasync import QEventLoop as AsyncioLoop  # noqa: PLC0415
+
+    from desktop.state.doorbell import Doorbell  # noqa: PLC0415
+
+    application.setQuitOnLastWindowClosed(False)  # the core is closed first
+    doorbell = Doorbell(name=_bell_name(folder))
+    doorbell.rung.connect(session.sources.add)
+    doorbell.rung.connect(window.bring_forward)
+    loop = AsyncioLoop(application)
+    with loop, _reporting(session):
+        code: int = loop.run_until_complete(serve(session, window))
+    doorbell.close()
+    session.close()
+    return code
+
+
+def _hand_over(folder: Path, paths: Sequence[Path]) -> int:
+    from desktop.state.doorbell import ring  # noqa: PLC0415
+
+    if ring(_bell_name(folder), paths):
+        return 0
+    print(say(Text.ALREADY_OPEN), file=sys.stderr)  # noqa: T201
+    return _NO_CORE
+
+
+@contextmanager
+def _reporting(session: Session) -> Iterator[None]:
+    """Errors that nobody caught reach the log and the user, and the window goes on."""
+    before = sys.excepthook
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        if isinstance(error, Exception):
+            session.tell(_describe(error), trouble=True)
+
+    sys.excepthook = report
+    try:
+        yield
+    finally:
+        sys.excepthook = before
+
+
+def _describe(error: Exception) -> str:
+    _log.error("unexpected error in the window", exc_info=error)
+    return say(Text.UNEXPECTED, kind=type(error).__name__)
+
+
+def _window_folder() -> Path:
+    """Known before the settings are: they are heavy to load, and the window comes first."""
+    named = os.environ.get("SAFELIGHT_DATA_DIR")
+    return Path(named).expanduser().absolute() if named else default_data_folder()
+
+
+def _bell_name(folder: Path) -> str:
+    """One name for each data folder; the socket is the user's own."""
+    return f"safelight-{sha256(str(folder).encode()).hexdigest()[:16]}"
+
+
+def _paste_name() -> str:
+    return f"pasted-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.png"

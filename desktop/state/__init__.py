@@ -1,0 +1,1 @@
+"""What the window shows, as observable models, and the bridge to the core."""

@@ -1,0 +1,67 @@
+"""How a second start hands its files to the window that is already there."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtNetwork import QLocalServer, QLocalSocket
+
+__all__ = ["Doorbell", "ring"]
+
+_WAIT_MS = 2000
+_MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+def ring(name: str, paths: Sequence[Path]) -> bool:
+    """Hand the paths to the first instance; False if it does not answer."""
+    socket = QLocalSocket()
+    socket.connectToServer(name)
+    if not socket.waitForConnected(_WAIT_MS):
+        return False
+    socket.write(json.dumps([str(path.absolute()) for path in paths]).encode() + b"\n")
+    sent = socket.waitForBytesWritten(_WAIT_MS)
+    socket.disconnectFromServer()
+    return sent
+
+
+class Doorbell(QObject):
+    """Listens in the first instance for the ones that come later."""
+
+    rung = Signal(object)  # tuple[Path, ...]
+
+    def __init__(self, *, name: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._server = QLocalServer(self)
+        self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
+        self._server.newConnection.connect(self._answer)
+        QLocalServer.removeServer(name)  # the lock is ours: a socket left behind belongs to nobody
+        self._server.listen(name)
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _answer(self) -> None:
+        socket = self._server.nextPendingConnection()
+        socket.readyRead.connect(lambda: self._read(socket))
+        socket.disconnected.connect(socket.deleteLater)
+        if socket.bytesAvailable():
+            self._read(socket)
+
+    def _read(self, socket: QLocalSocket) -> None:
+        if not socket.canReadLine():
+            if socket.bytesAvailable() > _MAX_MESSAGE_BYTES:
+                socket.abort()
+            return
+        self.rung.emit(_paths(bytes(socket.readLine().data())))
+
+
+def _paths(line: bytes) -> tuple[Path, ...]:
+    """The paths of a message; none where it is not one of ours."""
+    try:
+        names = json.loads(line)
+    except ValueError:
+        return ()
+    if not isinstance(names, list):
+        return ()
+    return tuple(Path(name) for name in names if isinstance(name, str))

@@ -1,0 +1,66 @@
+"""How far the present run is: the jobs since the queue was last empty."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from desktop.views import JobView
+from shared.jobs.state import JobState, is_terminal
+
+__all__ = ["RunProgress", "RunSummary"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """`done` counts every ended job, `failed` those of them that failed; `fraction` is of all the work."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    fraction: float = 0.0
+    eta_s: float | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.done < self.total
+
+
+class RunProgress:
+    """Folds views of jobs; a run begins with the first job after a time without any."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = 0.0
+        self._open: dict[str, float] = {}  # fraction of each job that has not ended
+        self._done = 0
+        self._failed: list[str] = []
+
+    def failed_ids(self) -> tuple[str, ...]:
+        """The failed jobs of the present or the last run."""
+        return tuple(self._failed)
+
+    def observe(self, jobs: Iterable[JobView]) -> None:
+        for job in jobs:
+            if not is_terminal(job.state):
+                self._begin(job)
+            elif self._open.pop(job.id, None) is not None:
+                self._done += 1
+                if job.state is JobState.FAILED:
+                    self._failed.append(job.id)
+
+    def summary(self) -> RunSummary:
+        total = self._done + len(self._open)
+        worked = self._done + sum(self._open.values())
+        fraction = worked / total if total else 0.0
+        return RunSummary(total, self._done, len(self._failed), fraction, self._eta(total, worked))
+
+    def _begin(self, job: JobView) -> None:
+        if not self._open:
+            self._began, self._done, self._failed = self._clock(), 0, []
+        self._open[job.id] = job.fraction
+
+    def _eta(self, total: int, worked: float) -> float | None:
+        """Seconds left at the pace so far, once that pace means something."""
+        elapsed = self._clock() - self._began
+        if not self._open or worked < 0.05 * total or elapsed < 2.0:
+            return None
+        return elapsed / worked * (total - worked)

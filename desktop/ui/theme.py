@@ -1,0 +1,127 @@
+"""The darkroom: neutral greys, one amber accent."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QDir, QIODevice, QSize
+from PySide6.QtGui import QColor, QFont, QIcon, QImageReader, QPalette, QPixmap, QPixmapCache
+from PySide6.QtWidgets import QApplication
+
+__all__ = ["Ink", "app_icon", "apply_theme", "icon", "pixmap", "small_font", "title_font"]
+
+_HERE = Path(__file__).parent
+_ICON_SIZES = (16, 32)
+
+
+class Ink:
+    """The colours that code paints with; theme.qss repeats the ones that it needs."""
+
+    SURROUND = QColor("#161616")
+    WINDOW = QColor("#1e1e1e")
+    PANEL = QColor("#242424")
+    RAISED = QColor("#2d2d2d")
+    HOVER = QColor("#353535")
+    LINE = QColor("#3a3a3a")
+    FAINT = QColor("#7d7d7d")
+    SOFT = QColor("#a6a6a6")
+    TEXT = QColor("#e8e8e8")
+    AMBER = QColor("#f2a33a")
+    ON_AMBER = QColor("#1a1206")
+    AMBER_VEIL = QColor(242, 163, 58, 34)
+    TROUBLE = QColor("#e2897c")
+    DISABLED = QColor("#5c5c5c")
+
+
+def apply_theme(application: QApplication) -> None:
+    QDir.addSearchPath("safelight", str(_HERE))
+    application.setStyle("Fusion")
+    application.setPalette(_palette())
+    application.setFont(_font(application.font()))
+    application.setStyleSheet((_HERE / "theme.qss").read_text(encoding="utf-8"))
+
+
+def app_icon() -> QIcon:
+    return QIcon("safelight:icons/safelight.svg")
+
+
+def icon(name: str, ink: QColor = Ink.SOFT) -> QIcon:
+    """An icon of ours in one colour, sharp on screens of double density."""
+    result = QIcon()
+    for side in _ICON_SIZES:
+        result.addPixmap(pixmap(name, side, ink, ratio=1.0))
+    result.addPixmap(pixmap(name, _ICON_SIZES[-1], Ink.DISABLED, ratio=1.0), QIcon.Mode.Disabled)
+    return result
+
+
+def pixmap(name: str, side: int, ink: QColor, *, ratio: float) -> QPixmap:
+    """`side` is in device-independent pixels, `ratio` the screen's density."""
+    key = f"{name} {side} {ink.name()} {ratio}"
+    result = QPixmap()
+    if not QPixmapCache.find(key, result):
+        result = _drawn(name, round(side * ratio), ink.name())
+        result.setDevicePixelRatio(ratio)
+        QPixmapCache.insert(key, result)
+    return result
+
+
+def title_font(base: QFont, *, points: float = 2.0) -> QFont:
+    font = QFont(base)
+    font.setPointSizeF(base.pointSizeF() + points)
+    font.setWeight(QFont.Weight.DemiBold)
+    return font
+
+
+def small_font(base: QFont) -> QFont:
+    font = QFont(base)
+    font.setPointSizeF(base.pointSizeF() - 1.0)
+    return font
+
+
+def _drawn(name: str, side: int, ink: str) -> QPixmap:
+    svg = (_HERE / "icons" / f"{name}.svg").read_bytes().replace(b"currentColor", ink.encode())
+    buffer = QBuffer()
+    buffer.setData(QByteArray(svg))
+    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
+    reader = QImageReader(buffer, QByteArray(b"svg"))
+    reader.setScaledSize(QSize(side, side))
+    return QPixmap.fromImage(reader.read())
+
+
+def _font(base: QFont) -> QFont:
+    font = QFont(base)
+    font.setFamilies(["Inter", *base.families(), "Noto Sans", "DejaVu Sans"])
+    font.setPointSizeF(max(base.pointSizeF(), 9.5))
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    return font
+
+
+def _palette() -> QPalette:
+    palette = QPalette()
+    roles = QPalette.ColorRole
+    colours = {
+        roles.Window: Ink.WINDOW,
+        roles.WindowText: Ink.TEXT,
+        roles.Base: Ink.SURROUND,
+        roles.AlternateBase: Ink.PANEL,
+        roles.Text: Ink.TEXT,
+        roles.PlaceholderText: Ink.FAINT,
+        roles.Button: Ink.RAISED,
+        roles.ButtonText: Ink.TEXT,
+        roles.BrightText: Ink.TEXT,
+        roles.ToolTipBase: Ink.RAISED,
+        roles.ToolTipText: Ink.TEXT,
+        roles.Highlight: Ink.AMBER,
+        roles.HighlightedText: Ink.ON_AMBER,
+        roles.Link: Ink.AMBER,
+        roles.LinkVisited: Ink.AMBER,
+        roles.Light: Ink.HOVER,
+        roles.Midlight: Ink.RAISED,
+        roles.Mid: Ink.LINE,
+        roles.Dark: Ink.SURROUND,
+        roles.Shadow: QColor("#0c0c0c"),
+        roles.Accent: Ink.AMBER,
+    }
+    for role, colour in colours.items():
+        palette.setColor(role, colour)
+    for role in (roles.WindowText, roles.Text, roles.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor("#6a6a6a"))
+    return palette

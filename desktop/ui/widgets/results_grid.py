@@ -1,0 +1,112 @@
+"""Finished pictures as a grid."""
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QListView,
+    QMenu,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from desktop.state.pictures import Pictures
+from desktop.state.result_list import RESULT_ROLE, Result, ResultList
+from desktop.ui.messages import Text, say
+from desktop.ui.theme import Ink, small_font
+from desktop.ui.widgets.repainting_list import RepaintingList
+from desktop.ui.widgets.thumbnails import CARD_SIDE, draw_cover
+
+__all__ = ["ResultsGrid"]
+
+_Index = QModelIndex | QPersistentModelIndex
+
+_CELL = QSize(168, 146)
+_TEXT_ROOM = 22
+
+
+class ResultsGrid(RepaintingList):
+    result_picked = Signal(object)  # Result
+    reveal_wanted = Signal(object)  # Path
+    open_wanted = Signal(object)  # Path
+
+    def __init__(self, results: ResultList, pictures: Pictures, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setModel(results)
+        self.setItemDelegate(_ResultDelegate(pictures, self))
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setMovement(QListView.Movement.Static)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setUniformItemSizes(True)
+        self.setGridSize(_CELL)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMouseTracking(True)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._show_menu)
+        self.activated.connect(self._open)
+        self.setAccessibleName(say(Text.RESULTS).replace("&", ""))
+        pictures.arrived.connect(self.viewport().update)
+
+    def chosen(self) -> Result | None:
+        result = self.currentIndex().data(RESULT_ROLE)
+        return result if isinstance(result, Result) else None
+
+    def currentChanged(self, current: _Index, previous: _Index) -> None:  # noqa: N802
+        super().currentChanged(current, previous)
+        result = current.data(RESULT_ROLE)
+        if isinstance(result, Result):
+            self.result_picked.emit(result)
+
+    def _open(self, index: QModelIndex) -> None:
+        result = index.data(RESULT_ROLE)
+        if isinstance(result, Result):
+            self.open_wanted.emit(result.path)
+
+    def _show_menu(self, at: QPoint) -> None:
+        result = self.indexAt(at).data(RESULT_ROLE)
+        if not isinstance(result, Result):
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction(say(Text.OPEN)).triggered.connect(lambda: self.open_wanted.emit(result.path))
+        menu.addAction(say(Text.SHOW_IN_FOLDER)).triggered.connect(
+            lambda: self.reveal_wanted.emit(result.path)
+        )
+        menu.popup(self.viewport().mapToGlobal(at))
+
+
+class _ResultDelegate(QStyledItemDelegate):
+    def __init__(self, pictures: Pictures, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._pictures = pictures
+
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: _Index) -> QSize:  # noqa: N802
+        return _CELL
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        result = index.data(RESULT_ROLE)
+        if not isinstance(result, Result):
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        card = QRectF(option.rect).adjusted(6, 6, -6, -4)
+        picture = card.adjusted(0, 0, 0, -_TEXT_ROOM)
+        draw_cover(painter, picture, self._pictures.get(result.path, CARD_SIDE))
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        if selected or option.state & QStyle.StateFlag.State_MouseOver:
+            painter.setPen(QPen(Ink.AMBER if selected else Ink.FAINT, 2 if selected else 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(picture, 6, 6)
+        font = small_font(option.font)
+        painter.setFont(font)
+        painter.setPen(Ink.TEXT if selected else Ink.SOFT)
+        room = card.adjusted(0, card.height() - _TEXT_ROOM + 2, 0, 0)
+        name = QFontMetrics(font).elidedText(
+            result.path.name, Qt.TextElideMode.ElideMiddle, int(room.width())
+        )
+        painter.drawText(room, Qt.AlignmentFlag.AlignCenter, name)
+        painter.restore()

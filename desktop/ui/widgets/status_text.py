@@ -1,0 +1,44 @@
+"""What a row of the queue says about its job."""
+
+from dataclasses import dataclass
+
+from PySide6.QtGui import QColor
+
+from desktop.ui import messages
+from desktop.ui.theme import Ink
+from desktop.views import JobView
+from shared.jobs.state import JobState
+
+__all__ = ["Status", "status_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`sign` tells the state by shape; `fraction` is None where no bar is drawn."""
+
+    text: str
+    sign: str
+    ink: QColor
+    fraction: float | None = None
+
+
+def status_of(job: JobView) -> Status:
+    match job.state:
+        case JobState.QUEUED:
+            return Status(messages.job_state(job.state), "clock", Ink.SOFT)
+        case JobState.PROCESSING | JobState.SAVING:
+            return Status(_working(job), "", Ink.TEXT, job.fraction)
+        case JobState.COMPLETED:
+            return Status(messages.job_state(job.state), "check", Ink.AMBER)
+        case JobState.FAILED | JobState.EXPIRED:
+            return Status(job.error or messages.job_state(job.state), "warning", Ink.TROUBLE)
+        case JobState.CANCELLED:
+            return Status(messages.job_state(job.state), "cancel", Ink.FAINT)
+
+
+def _working(job: JobView) -> str:
+    if job.state is JobState.SAVING or job.stage is None:
+        text = messages.job_state(job.state)
+    else:
+        text = messages.stage(job.stage)
+    return text if job.eta_s is None else f"{text} · {messages.eta(job.eta_s)}"
