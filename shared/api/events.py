@@ -1,11 +1,10 @@
 """The one JSON form of a JobEvent: an object tagged by `event`, the bytes of a preview in base64."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from shared.errors import FatalError, JsonValue
 from shared.jobs.events import (
@@ -74,5 +73,5 @@ def parse_event(data: JsonValue) -> JobEvent:
         if tag == "preview":
             fields["data"] = base64.b64decode(str(fields["data"]), validate=True)
         return _ADAPTERS[tag].validate_python(fields)
-    except (ValidationError, KeyError, binascii.Error) as error:
+    except (ValueError, KeyError) as error:
         raise MalformedEvent(f"this {tag} event is not well formed", event=tag) from error

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from shared.errors import FatalError
 
-__all__ = ["IllegalTransition", "JobState", "is_terminal", "transition"]
+__all__ = ["IllegalTransition", "JobState", "is_terminal", "may_become", "transition"]
 
 
 class JobState(StrEnum):
@@ -35,6 +35,11 @@ class IllegalTransition(FatalError):
 
 def is_terminal(state: JobState) -> bool:
     return not _LEGAL[state]
+
+
+def may_become(target: JobState) -> frozenset[JobState]:
+    """The states from which a job may go to `target`."""
+    return frozenset(state for state, targets in _LEGAL.items() if target in targets)
 
 
 def transition(current: JobState, target: JobState) -> JobState:

@@ -1,0 +1,105 @@
+"""What may go wrong in the cloud, and what the API answers then.
+
+UsageError      NotFound 404 · NotAllowed 403 · SignInNeeded 401 · Conflict 409 · KeyReused 422
+                EventsGone 410 · InvalidRequest 422 · TooLarge 413 · LinkExpired 403
+                InputNotReady 422 · BadSettings
+TransientError  InFlight 409 · DatabaseUnavailable 503 · DatabaseBusy 503 · InspectionFailed 503
+FatalError      Fenced: the attempt is no longer ours, stop
+"""
+
+from shared.errors import FatalError, TransientError, UsageError
+
+__all__ = [
+    "BadSettings",
+    "Conflict",
+    "DatabaseBusy",
+    "DatabaseUnavailable",
+    "EventsGone",
+    "Fenced",
+    "InFlight",
+    "InputNotReady",
+    "InspectionFailed",
+    "InvalidRequest",
+    "KeyReused",
+    "LinkExpired",
+    "NotAllowed",
+    "NotFound",
+    "SignInNeeded",
+    "TooLarge",
+]
+
+
+class BadSettings(UsageError):
+    code = "bad_settings"
+
+
+class InvalidRequest(UsageError):
+    code = "invalid_request"
+
+
+class NotFound(UsageError):
+    code = "not_found"
+
+
+class SignInNeeded(UsageError):
+    code = "sign_in_needed"
+
+
+class NotAllowed(UsageError):
+    code = "not_allowed"
+
+
+class LinkExpired(UsageError):
+    code = "link_expired"
+
+
+class Conflict(UsageError):
+    code = "conflict"
+
+
+class KeyReused(UsageError):
+    """The Idempotency-Key stands for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class EventsGone(UsageError):
+    """The events asked for are no longer kept."""
+
+    code = "events_gone"
+
+
+class TooLarge(UsageError):
+    code = "too_large"
+
+
+class InputNotReady(UsageError):
+    code = "input_not_ready"
+
+
+class InFlight(TransientError):
+    """The first request with this Idempotency-Key has not ended."""
+
+    code = "in_flight"
+
+
+class DatabaseUnavailable(TransientError):
+    code = "database_unavailable"
+
+
+class DatabaseBusy(TransientError):
+    """A lock or a connection did not come free in time."""
+
+    code = "database_busy"
+
+
+class InspectionFailed(TransientError):
+    """A file could not be looked at just now; nothing is said about the file."""
+
+    code = "inspection_failed"
+
+
+class Fenced(FatalError):
+    """This attempt was taken away or has ended: whoever works on it must stop, and touch nothing."""
+
+    code = "fenced"

@@ -1,0 +1,319 @@
+"""Jobs as workers hold them: claimed, renewed and ended, each write naming its attempt."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy.sql.dml import Update
+
+from cloud.repositories.jobs import InputName, inputs_of
+from cloud.repositories.lanes import Lane, in_lane
+from cloud.repositories.now import Clock
+from cloud.tables.account import ACCOUNTS
+from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
+from shared.errors import JsonValue
+from shared.jobs.events import Output, StageName
+from shared.jobs.state import JobState, may_become
+
+__all__ = ["AttemptEnd", "AttemptRef", "Claim", "ClaimRows", "Held", "LostAttempt", "PreviousAttempt"]
+
+_J = JOBS.c
+_A = ATTEMPTS.c
+_RUNNING = (JobState.PROCESSING, JobState.SAVING)
+
+
+class AttemptEnd(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRef:
+    """One try at a job. Whoever writes names it, and writes nothing once another has begun."""
+
+    job_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousAttempt:
+    """An earlier try; its ticket, if it got that far, finds what it left running or finished."""
+
+    number: int
+    worker: str
+    server: str | None
+    ticket: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job as a worker takes it. An `alone` one must not share the worker with others."""
+
+    ref: AttemptRef
+    lane: Lane
+    preset_version: str
+    preset_digest: str
+    values: Mapping[str, JsonValue]
+    inputs: Mapping[str, tuple[InputName, ...]]
+    alone: bool
+    previous: tuple[PreviousAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The job behind an attempt that still holds it."""
+
+    ref: AttemptRef
+    lane: Lane
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostAttempt:
+    """An attempt whose lease ran out. `begun` is true once its execution had begun; `suspects` are
+    the attempts that had, when their worker went."""
+
+    held: Held
+    worker: str
+    crashes: int
+    begun: bool
+    suspects: int
+
+
+class ClaimRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def claim_oldest(self, lane: Lane, worker: str, lease: timedelta) -> Claim | None:
+        """One statement: whoever comes second takes the next job, or none."""
+        oldest = (
+            select(_J.number)
+            .where(in_lane(lane), _may_share(worker))
+            .order_by(_J.number)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        row = self._connection.execute(
+            update(JOBS)
+            .where(_J.number == oldest, _J.state.in_(may_become(JobState.PROCESSING)))
+            .values(
+                state=JobState.PROCESSING,
+                attempt=_J.attempt + 1,
+                worker=worker,
+                lease_until=self._clock.now(lease),
+            )
+            .returning(
+                _J.id, _J.attempt, _J.preset_version, _J.preset_digest, _J["values"], _J.inputs, _J.alone
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        ref = AttemptRef(row.id, row.attempt)
+        self._open_attempt(ref, lane, worker)
+        return Claim(
+            ref=ref,
+            lane=lane,
+            preset_version=row.preset_version,
+            preset_digest=row.preset_digest,
+            values=row._mapping["values"],
+            inputs=inputs_of(row.inputs),
+            alone=row.alone,
+            previous=self._previous(ref) if ref.number > 1 else (),
+        )
+
+    def renew(self, ref: AttemptRef, lease: timedelta) -> Held | None:
+        return self._update(ref, _RUNNING, lease_until=self._clock.now(lease))
+
+    def look(self, ref: AttemptRef) -> Held | None:
+        """Whether the attempt still holds its job; locks the job until the transaction ends."""
+        return self._update(ref, _RUNNING, attempt=_J.attempt)
+
+    def store_ticket(self, ref: AttemptRef, engine: str, server: str | None, ticket: str) -> None:
+        self._connection.execute(_attempt(ref).values(engine=engine, server=server, ticket=ticket))
+
+    def begin(self, ref: AttemptRef) -> Held | None:
+        """Execution begins now."""
+        held = self._update(
+            ref, (JobState.PROCESSING,), started_at=self._clock.now(), stage=StageName.RUNNING
+        )
+        if held is not None:
+            self._connection.execute(_attempt(ref).values(begun_at=self._clock.now()))
+        return held
+
+    def set_stage(self, ref: AttemptRef, stage: StageName) -> Held | None:
+        return self._update(ref, (JobState.PROCESSING,), stage=stage)
+
+    def begin_saving(self, ref: AttemptRef) -> Held | None:
+        """Doing it twice is no error."""
+        states = may_become(JobState.SAVING) | {JobState.SAVING}
+        return self._update(ref, states, state=JobState.SAVING)
+
+    def add_outputs(self, ref: AttemptRef, outputs: Collection[Output]) -> None:
+        if not outputs:
+            return
+        rows = [
+            {
+                "job_id": ref.job_id,
+                "position": position,
+                "attempt": ref.number,
+                "node": output.node,
+                "index": output.index,
+                "kind": output.kind,
+                "name": output.name,
+                "media_type": output.media_type,
+                "bytes": output.bytes,
+                "digest": output.digest,
+                "width": output.width,
+                "height": output.height,
+            }
+            for position, output in enumerate(outputs)
+        ]
+        self._connection.execute(insert(OUTPUTS), rows)
+
+    def end(self, ref: AttemptRef, state: JobState, how: AttemptEnd, **values: Any) -> Held | None:
+        """The job ends in `state`, and its attempt with it."""
+        held = self._update(
+            ref,
+            may_become(state) & set(_RUNNING),
+            state=state,
+            stage=None,
+            worker=None,
+            lease_until=None,
+            finished_at=self._clock.now(),
+            **values,
+        )
+        if held is not None:
+            self._close_attempt(ref, how)
+        return held
+
+    def requeue(self, ref: AttemptRef, how: AttemptEnd, **values: Any) -> Held | None:
+        """Back into its lane, where its number keeps its place."""
+        held = self._update(
+            ref,
+            may_become(JobState.QUEUED),
+            state=JobState.QUEUED,
+            stage=None,
+            worker=None,
+            lease_until=None,
+            started_at=None,
+            **values,
+        )
+        if held is not None:
+            self._close_attempt(ref, how)
+        return held
+
+    def end_queued(self, account_id: str, job_id: str, state: JobState) -> Lane | None:
+        """A job that waits ends without an attempt; None if it does not wait."""
+        row = self._connection.execute(
+            update(JOBS)
+            .where(_J.id == job_id, _J.account_id == account_id, _J.state == JobState.QUEUED)
+            .values(state=state, finished_at=self._clock.now())
+            .returning(*_LANE_COLUMNS)
+        ).one_or_none()
+        return None if row is None else Lane(*row)
+
+    def request_cancel(self, account_id: str, job_id: str) -> bool:
+        """False if no worker has the job."""
+        changed = self._connection.execute(
+            update(JOBS)
+            .where(_J.id == job_id, _J.account_id == account_id, _J.state.in_(_RUNNING))
+            .values(cancel_requested_at=func.coalesce(_J.cancel_requested_at, self._clock.now()))
+            .returning(_J.id)
+        )
+        return changed.first() is not None
+
+    def lost(self, limit: int) -> tuple[LostAttempt, ...]:
+        """Attempts whose lease ran out; those that another reaper is at are passed over."""
+        rows = self._connection.execute(
+            select(_J.id, _J.attempt, _J.cancel_requested_at, _J.worker, _J.crashes, *_LANE_COLUMNS)
+            .where(_J.state.in_(_RUNNING), _J.lease_until < self._clock.now())
+            .order_by(_J.number)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        ).all()
+        begun = self._begun_attempts({row.worker for row in rows})
+        return tuple(
+            LostAttempt(
+                held=_held(AttemptRef(row.id, row.attempt), row),
+                worker=row.worker,
+                crashes=row.crashes,
+                begun=(row.id, row.attempt) in begun.get(row.worker, ()),
+                suspects=len(begun.get(row.worker, ())),
+            )
+            for row in rows
+        )
+
+    def _update(self, ref: AttemptRef, states: Collection[JobState], **values: Any) -> Held | None:
+        row = self._connection.execute(
+            update(JOBS)
+            .where(_J.id == ref.job_id, _J.attempt == ref.number, _J.state.in_(states))
+            .values(**values)
+            .returning(_J.cancel_requested_at, *_LANE_COLUMNS)
+        ).one_or_none()
+        return None if row is None else _held(ref, row)
+
+    def _open_attempt(self, ref: AttemptRef, lane: Lane, worker: str) -> None:
+        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker, "claimed_at": self._clock.now()}
+        self._connection.execute(insert(ATTEMPTS).values(row))
+        self._connection.execute(
+            update(ACCOUNTS).where(ACCOUNTS.c.id == lane.account_id).values(served_at=self._clock.now())
+        )
+
+    def _close_attempt(self, ref: AttemptRef, how: AttemptEnd) -> None:
+        self._connection.execute(_attempt(ref).values(ended_at=self._clock.now(), end=how))
+
+    def _previous(self, ref: AttemptRef) -> tuple[PreviousAttempt, ...]:
+        """The latest first."""
+        rows = self._connection.execute(
+            select(_A.attempt, _A.worker, _A.server, _A.ticket)
+            .where(_A.job_id == ref.job_id, _A.attempt < ref.number)
+            .order_by(_A.attempt.desc())
+        )
+        return tuple(
+            PreviousAttempt(number=row.attempt, worker=row.worker, server=row.server, ticket=row.ticket)
+            for row in rows
+        )
+
+    def _begun_attempts(self, workers: Collection[str]) -> Mapping[str, set[tuple[str, int]]]:
+        """Per worker, what it was executing when it went: still open, or already given up as lost."""
+        found: dict[str, set[tuple[str, int]]] = {}
+        rows = self._connection.execute(
+            select(_A.worker, _A.job_id, _A.attempt).where(
+                _A.worker.in_(workers),
+                _A.begun_at.is_not(None),
+                or_(_A.ended_at.is_(None), _A.end == AttemptEnd.LOST),
+            )
+        )
+        for worker, job_id, attempt in rows:
+            found.setdefault(worker, set()).add((job_id, attempt))
+        return found
+
+
+_LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id)
+
+
+def _held(ref: AttemptRef, row: Any) -> Held:
+    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id)
+    return Held(ref, lane, row.cancel_requested_at is not None)
+
+
+def _attempt(ref: AttemptRef) -> Update:
+    return update(ATTEMPTS).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
+
+
+def _may_share(worker: str) -> ColumnElement[bool]:
+    """A suspect runs alone: not beside what the worker has, and nothing beside it."""
+    other = JOBS.alias("other")
+    running = select(other.c.number).where(other.c.worker == worker, other.c.state.in_(_RUNNING))
+    return and_(
+        or_(_J.alone.is_(False), ~running.exists()),
+        ~running.where(other.c.alone.is_(True)).exists(),
+    )

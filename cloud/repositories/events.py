@@ -1,0 +1,130 @@
+"""Lasting events: written with what caused them, numbered and published afterwards."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+
+from cloud.repositories.now import Clock
+from cloud.tables.account import ACCOUNTS
+from cloud.tables.event import EVENTS
+from shared.api.events import dump_event
+from shared.jobs.events import JobEvent
+
+__all__ = ["EventRows", "LastingEvent"]
+
+_E = EVENTS.c
+_PUBLISHER_LOCK = 0x5AFE1164
+
+
+@dataclass(frozen=True, slots=True)
+class LastingEvent:
+    """`body` is the event in its JSON form, on one line; `number` counts within the account."""
+
+    id: int
+    account_id: str
+    job_id: str
+    kind: str
+    body: str
+    number: int
+
+
+class EventRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def add(self, account_id: str, event: JobEvent) -> None:
+        data = dump_event(event)
+        self._connection.execute(
+            insert(EVENTS).values(
+                account_id=account_id,
+                job_id=event.job_id,
+                kind=data["event"],
+                body=json.dumps(data, separators=(",", ":")),
+                at=self._clock.now(),
+            )
+        )
+
+    def number_unpublished(self, limit: int) -> tuple[LastingEvent, ...]:
+        """Those that wait for the publisher, each with its number from now on; none while another
+        publisher is at it."""
+        if not self._alone():
+            return ()
+        rows = self._connection.execute(
+            select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number)
+            .where(_E.published_at.is_(None))
+            .order_by(_E.id)
+            .limit(limit)
+        ).all()
+        new = [row for row in rows if row.number is None]
+        numbers = self._numbers(Counter(row.account_id for row in new))
+        given = {row.id: next(numbers[row.account_id]) for row in new}
+        if given:
+            self._connection.execute(
+                update(EVENTS).where(_E.id == bindparam("event_id")).values(number=bindparam("event_number")),
+                [{"event_id": id_, "event_number": number} for id_, number in given.items()],
+            )
+        return tuple(
+            LastingEvent(
+                row.id, row.account_id, row.job_id, row.kind, row.body, given.get(row.id, row.number)
+            )
+            for row in rows
+        )
+
+    def mark_published(self, events: tuple[LastingEvent, ...]) -> None:
+        self._connection.execute(
+            update(EVENTS)
+            .where(_E.id.in_([event.id for event in events]))
+            .values(published_at=self._clock.now())
+        )
+
+    def after(
+        self, account_id: str, number: int, *, job_id: str | None, limit: int
+    ) -> tuple[LastingEvent, ...]:
+        query = select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number).where(
+            _E.account_id == account_id, _E.number > number
+        )
+        if job_id is not None:
+            query = query.where(_E.job_id == job_id)
+        rows = self._connection.execute(query.order_by(_E.number).limit(limit))
+        return tuple(LastingEvent(*row) for row in rows)
+
+    def span(self, account_id: str) -> tuple[int, int]:
+        """The numbers of the first event that is still kept and of the last one given."""
+        last = self._connection.execute(
+            select(ACCOUNTS.c.last_event).where(ACCOUNTS.c.id == account_id)
+        ).scalar_one()
+        first = self._connection.execute(
+            select(func.min(_E.number)).where(_E.account_id == account_id)
+        ).scalar_one()
+        return (last + 1 if first is None else first), last
+
+    def forget_older(self, age: timedelta) -> int:
+        """How many were forgotten."""
+        gone = self._connection.execute(
+            delete(EVENTS).where(_E.at < self._clock.now(-age), _E.published_at.is_not(None))
+        )
+        return gone.rowcount
+
+    def _alone(self) -> bool:
+        """SQLite has one writer anyway."""
+        if self._connection.dialect.name == "sqlite":
+            return True
+        lock = text("SELECT pg_try_advisory_xact_lock(:key)").bindparams(key=_PUBLISHER_LOCK)
+        return bool(self._connection.execute(lock).scalar_one())
+
+    def _numbers(self, counts: Counter[str]) -> dict[str, Iterator[int]]:
+        numbers: dict[str, Iterator[int]] = {}
+        for account_id, count in sorted(counts.items()):
+            last = self._connection.execute(
+                update(ACCOUNTS)
+                .where(ACCOUNTS.c.id == account_id)
+                .values(last_event=ACCOUNTS.c.last_event + count)
+                .returning(ACCOUNTS.c.last_event)
+            ).scalar_one()
+            numbers[account_id] = iter(range(last - count + 1, last + 1))
+        return numbers

@@ -1,0 +1,185 @@
+"""Jobs as their owners see them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from cloud.repositories.lanes import Lane
+from cloud.repositories.now import Clock
+from cloud.tables.job import JOBS, OUTPUTS
+from shared.errors import JsonValue
+from shared.jobs.events import Output, OutputKind, StageName
+from shared.jobs.state import JobState
+
+__all__ = ["InputName", "JobFilter", "JobRecord", "JobRows", "NewJob", "inputs_of"]
+
+_J = JOBS.c
+
+
+@dataclass(frozen=True, slots=True)
+class InputName:
+    """An artifact and the user's name for it."""
+
+    digest: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    id: str
+    lane: Lane
+    preset_version: str
+    preset_digest: str
+    values: Mapping[str, JsonValue]
+    inputs: Mapping[str, tuple[InputName, ...]]
+    idempotency_key: str | None = None
+    retry_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """`number` orders the jobs; `outputs` are loaded for completed ones."""
+
+    number: int
+    id: str
+    account_id: str
+    pool: str
+    priority: int
+    preset_id: str
+    preset_version: str
+    preset_digest: str
+    values: Mapping[str, JsonValue]
+    inputs: Mapping[str, tuple[InputName, ...]]
+    idempotency_key: str | None
+    retry_of: str | None
+    state: JobState
+    stage: StageName | None
+    attempt: int
+    cancel_requested_at: datetime | None
+    failure_code: str | None
+    failure_message: str | None
+    failure_retryable: bool | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    outputs: tuple[Output, ...]
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.pool, self.priority, self.account_id, self.preset_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """`before` is the number of the last job of the page before."""
+
+    states: tuple[JobState, ...] = ()
+    preset_id: str | None = None
+    idempotency_key: str | None = None
+    before: int | None = None
+
+
+_COLUMNS = [_J[field.name] for field in fields(JobRecord) if field.name != "outputs"]
+
+
+class JobRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def add(self, job: NewJob) -> None:
+        self._connection.execute(
+            insert(JOBS)
+            .values(
+                id=job.id,
+                account_id=job.lane.account_id,
+                pool=job.lane.pool,
+                priority=job.lane.priority,
+                preset_id=job.lane.preset,
+                preset_version=job.preset_version,
+                preset_digest=job.preset_digest,
+                values=job.values,
+                inputs=_inputs_data(job.inputs),
+                idempotency_key=job.idempotency_key,
+                retry_of=job.retry_of,
+                state=JobState.QUEUED,
+                attempt=0,
+                crashes=0,
+                alone=False,
+                created_at=self._clock.now(),
+                queued_at=self._clock.now(),
+            )
+            .inline()
+        )
+
+    def find(self, account_id: str, job_id: str) -> JobRecord | None:
+        """With its outputs; another account's job is not there."""
+        row = self._connection.execute(
+            select(*_COLUMNS).where(_J.id == job_id, _J.account_id == account_id)
+        ).one_or_none()
+        return None if row is None else _record(row._mapping, self._outputs([row.id]))
+
+    def page(self, account_id: str, wanted: JobFilter, limit: int) -> tuple[JobRecord, ...]:
+        """Newest first."""
+        query = select(*_COLUMNS).where(_J.account_id == account_id)
+        if wanted.states:
+            query = query.where(_J.state.in_(wanted.states))
+        if wanted.preset_id is not None:
+            query = query.where(_J.preset_id == wanted.preset_id)
+        if wanted.idempotency_key is not None:
+            query = query.where(_J.idempotency_key == wanted.idempotency_key)
+        if wanted.before is not None:
+            query = query.where(_J.number < wanted.before)
+        rows = self._connection.execute(query.order_by(_J.number.desc()).limit(limit)).all()
+        outputs = self._outputs([row.id for row in rows if row.state == JobState.COMPLETED])
+        return tuple(_record(row._mapping, outputs) for row in rows)
+
+    def _outputs(self, job_ids: Collection[str]) -> Mapping[str, tuple[Output, ...]]:
+        if not job_ids:
+            return {}
+        found: dict[str, tuple[Output, ...]] = {}
+        rows = self._connection.execute(
+            select(OUTPUTS)
+            .where(OUTPUTS.c.job_id.in_(job_ids))
+            .order_by(OUTPUTS.c.job_id, OUTPUTS.c.position)
+        )
+        for row in rows:
+            output = Output(
+                node=row.node,
+                index=row._mapping["index"],
+                kind=OutputKind(row.kind),
+                name=row.name,
+                media_type=row.media_type,
+                bytes=row.bytes,
+                digest=row.digest,
+                width=row.width,
+                height=row.height,
+            )
+            found[row.job_id] = (*found.get(row.job_id, ()), output)
+        return found
+
+
+def inputs_of(data: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, tuple[InputName, ...]]:
+    return {
+        name: tuple(InputName(item["digest"], item["name"]) for item in items) for name, items in data.items()
+    }
+
+
+def _inputs_data(inputs: Mapping[str, tuple[InputName, ...]]) -> JsonValue:
+    return {
+        name: [{"digest": item.digest, "name": item.name} for item in items] for name, items in inputs.items()
+    }
+
+
+def _record(row: RowMapping, outputs: Mapping[str, tuple[Output, ...]]) -> JobRecord:
+    return JobRecord(
+        **{
+            **row,
+            "state": JobState(row["state"]),
+            "stage": None if row["stage"] is None else StageName(row["stage"]),
+            "inputs": inputs_of(row["inputs"]),
+            "outputs": outputs.get(row["id"], ()),
+        }
+    )

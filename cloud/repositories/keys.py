@@ -1,0 +1,99 @@
+"""API keys: who a key acts for, and until when."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+
+from cloud.repositories.now import Clock
+from cloud.tables.account import API_KEYS
+
+__all__ = ["KeyRecord", "KeyRows"]
+
+_USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """`usable` is false once it was revoked or has expired; `use_noted` false when its use is news."""
+
+    id: str
+    account_id: str
+    name: str
+    prefix: str
+    digest: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    usable: bool
+    use_noted: bool
+
+
+class KeyRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def add(
+        self,
+        *,
+        key_id: str,
+        account_id: str,
+        name: str,
+        prefix: str,
+        digest: str,
+        scopes: Collection[str],
+        valid_for: timedelta | None,
+    ) -> None:
+        self._connection.execute(
+            insert(API_KEYS).values(
+                id=key_id,
+                account_id=account_id,
+                name=name,
+                prefix=prefix,
+                digest=digest,
+                scopes=sorted(scopes),
+                created_at=self._clock.now(),
+                expires_at=None if valid_for is None else self._clock.now(valid_for),
+            )
+        )
+
+    def find(self, digest: str) -> KeyRecord | None:
+        row = self._connection.execute(self._select().where(API_KEYS.c.digest == digest)).one_or_none()
+        return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
+
+    def all(self) -> tuple[KeyRecord, ...]:
+        rows = self._connection.execute(self._select().order_by(API_KEYS.c.created_at))
+        return tuple(KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows)
+
+    def revoke(self, key_id: str) -> bool:
+        """False if there is no such key; revoking twice is no error."""
+        changed = self._connection.execute(
+            update(API_KEYS)
+            .where(API_KEYS.c.id == key_id)
+            .values(revoked_at=self._clock.now())
+            .returning(API_KEYS.c.id)
+        )
+        return changed.first() is not None
+
+    def note_use(self, key_id: str) -> None:
+        self._connection.execute(
+            update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=self._clock.now())
+        )
+
+    def _select(self) -> Select[Any]:
+        now = self._clock.now()
+        return select(
+            API_KEYS,
+            and_(
+                API_KEYS.c.revoked_at.is_(None),
+                or_(API_KEYS.c.expires_at.is_(None), API_KEYS.c.expires_at > now),
+            ).label("usable"),
+            func.coalesce(API_KEYS.c.last_used_at > self._clock.now(-_USE_NOTED_EVERY), False).label(
+                "use_noted"
+            ),
+        )

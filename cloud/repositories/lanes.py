@@ -1,0 +1,117 @@
+"""Lanes: the jobs of one account for one preset that wait for one pool, counted."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+
+from cloud.repositories.now import Clock
+from cloud.repositories.upsert import insert
+from cloud.tables.account import ACCOUNTS
+from cloud.tables.job import JOBS, LANES
+
+__all__ = ["Backlog", "Lane", "LaneHead", "LaneRows", "in_lane"]
+
+_L = LANES.c
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    pool: str
+    priority: int  # higher first
+    account_id: str
+    preset: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHead(Lane):
+    """A lane in which `waiting` jobs wait, the first of them since `oldest_at`."""
+
+    oldest_at: datetime
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits, and per account how much runs now and when a job of it was last claimed."""
+
+    lanes: tuple[LaneHead, ...]
+    running: Mapping[str, int] = field(default_factory=dict)
+    served_at: Mapping[str, datetime] = field(default_factory=dict)
+
+
+class LaneRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def enter(self, lane: Lane) -> None:
+        """One more job waits here, from now. The last statement of a transaction: it locks the lane."""
+        statement = insert(self._connection, LANES).values(
+            pool=lane.pool,
+            priority=lane.priority,
+            account_id=lane.account_id,
+            preset_id=lane.preset,
+            waiting=1,
+            oldest_at=self._clock.now(),
+        )
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(LANES.primary_key), set_={"waiting": _L.waiting + 1}
+            )
+        )
+
+    def leave(self, lane: Lane) -> None:
+        """One job less waits here."""
+        oldest = (
+            select(JOBS.c.queued_at).where(in_lane(lane)).order_by(JOBS.c.number).limit(1).scalar_subquery()
+        )
+        self._connection.execute(
+            update(LANES)
+            .where(_is(lane))
+            .values(waiting=_L.waiting - 1, oldest_at=func.coalesce(oldest, _L.oldest_at))
+        )
+        self._connection.execute(delete(LANES).where(_is(lane), _L.waiting <= 0))
+
+    def backlog(self, pools: Collection[str]) -> Backlog:
+        rows = self._connection.execute(
+            select(LANES, ACCOUNTS.c.served_at)
+            .join(ACCOUNTS, ACCOUNTS.c.id == _L.account_id)
+            .where(_L.pool.in_(pools))
+        ).all()
+        if not rows:
+            return Backlog(())
+        counts = self._connection.execute(
+            select(JOBS.c.account_id, func.count())
+            .where(JOBS.c.state.in_(("processing", "saving")))
+            .group_by(JOBS.c.account_id)
+        )
+        return Backlog(
+            lanes=tuple(
+                LaneHead(row.pool, row.priority, row.account_id, row.preset_id, row.oldest_at, row.waiting)
+                for row in rows
+            ),
+            running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
+            served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
+        )
+
+
+def in_lane(lane: Lane) -> ColumnElement[bool]:
+    """Of jobs: those that wait in this lane."""
+    return and_(
+        JOBS.c.pool == lane.pool,
+        JOBS.c.priority == lane.priority,
+        JOBS.c.account_id == lane.account_id,
+        JOBS.c.preset_id == lane.preset,
+        JOBS.c.state == "queued",
+    )
+
+
+def _is(lane: Lane) -> ColumnElement[bool]:
+    return and_(
+        _L.pool == lane.pool,
+        _L.priority == lane.priority,
+        _L.account_id == lane.account_id,
+        _L.preset_id == lane.preset,
+    )

@@ -1,0 +1,110 @@
+"""PostgreSQL: a pool of connections; deadlocks and lost connections are met with another try."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from cloud.errors import DatabaseBusy, DatabaseUnavailable
+from cloud.repositories.unit import Unit
+
+__all__ = ["PostgresDatabase", "postgres_engine"]
+
+_T = TypeVar("_T")
+_TRIES = 5
+_POOL_TIMEOUT_S = 2.0
+_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_BUSY = frozenset({"55P03", "53300"})  # lock timeout, too many connections
+_SERVER_SETTINGS = {
+    "application_name": "safelight",
+    "jit": "off",
+    "lock_timeout": "5000",
+    "statement_timeout": "15000",
+    "idle_in_transaction_session_timeout": "15000",
+}
+
+
+def postgres_engine(url: str, *, connections: int = 10) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+        pool_use_lifo=True,
+        connect_args={"server_settings": _SERVER_SETTINGS, "timeout": _POOL_TIMEOUT_S},
+    )
+
+
+class PostgresDatabase:
+    def __init__(self, *, url: str, connections: int = 10, clock_offset: timedelta = timedelta(0)) -> None:
+        self.clock_offset = clock_offset
+        self._engine = postgres_engine(url, connections=connections)
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def write(self, work: Callable[[Unit], _T]) -> _T:
+        return await self._again(self._write_once, work)
+
+    async def read(self, work: Callable[[Unit], _T]) -> _T:
+        return await self._again(self._read_once, work)
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+    async def _again(
+        self, once: Callable[[Callable[[Unit], _T]], Awaitable[_T]], work: Callable[[Unit], _T]
+    ) -> _T:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return await once(work)
+            except DBAPIError as error:
+                if attempt == _TRIES or not _worth_another_try(error):
+                    raise _explained(error) from error
+            except (OSError, PoolTimeout) as error:
+                raise _explained(error) from error
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
+        raise AssertionError("the last try either returns or raises")
+
+    async def _write_once(self, work: Callable[[Unit], _T]) -> _T:
+        async with self._engine.connect() as connection:
+            value = await connection.run_sync(self._work_on, work)
+            await _commit(connection)
+            return value
+
+    async def _read_once(self, work: Callable[[Unit], _T]) -> _T:
+        async with self._reading.connect() as connection:
+            return await connection.run_sync(self._work_on, work)
+
+    def _work_on(self, connection: Connection, work: Callable[[Unit], _T]) -> _T:
+        return work(Unit(connection, self.clock_offset))
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    """A connection lost during the commit leaves open whether it happened: never tried again here."""
+    try:
+        await connection.commit()
+    except (DBAPIError, OSError) as error:
+        raise _explained(error) from error
+
+
+def _worth_another_try(error: DBAPIError) -> bool:
+    return error.connection_invalidated or _sqlstate(error) in _AGAIN
+
+
+def _sqlstate(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+
+
+def _explained(error: Exception) -> Exception:
+    """Our own error where the database is away or busy; otherwise the error itself, which is a fault."""
+    if isinstance(error, PoolTimeout) or _sqlstate(error) in _BUSY:
+        return DatabaseBusy("the database is busy; try again in a moment")
+    away = isinstance(error, OSError) or _sqlstate(error)[:2] in {"08", "53", "57", "58", "25"}
+    if away or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return DatabaseUnavailable("the database cannot be used just now; try again in a moment")
+    return error

@@ -1,0 +1,31 @@
+"""One unit of work: a transaction and the repositories that act in it."""
+
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from cloud.repositories.accounts import AccountRows
+from cloud.repositories.artifacts import ArtifactRows
+from cloud.repositories.claims import ClaimRows
+from cloud.repositories.events import EventRows
+from cloud.repositories.idempotency import IdempotencyRows
+from cloud.repositories.jobs import JobRows
+from cloud.repositories.keys import KeyRows
+from cloud.repositories.lanes import LaneRows
+from cloud.repositories.now import Clock
+
+__all__ = ["Unit"]
+
+
+class Unit:
+    def __init__(self, connection: Connection, clock_offset: timedelta) -> None:
+        clock = Clock(clock_offset)
+        self.connection = connection
+        self.accounts = AccountRows(connection, clock)
+        self.artifacts = ArtifactRows(connection, clock)
+        self.claims = ClaimRows(connection, clock)
+        self.events = EventRows(connection, clock)
+        self.idempotency = IdempotencyRows(connection, clock)
+        self.jobs = JobRows(connection, clock)
+        self.keys = KeyRows(connection, clock)
+        self.lanes = LaneRows(connection, clock)

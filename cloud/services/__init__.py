@@ -1,0 +1,1 @@
+"""The rules: one method is one use case in one transaction."""

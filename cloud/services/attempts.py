@@ -1,0 +1,233 @@
+"""How workers drive jobs: every step is one transaction that names the attempt.
+
+A step by an attempt that no longer holds its job raises Fenced: the worker stops and touches
+nothing. Events are written in the transaction that causes them; bells are rung after it.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypedDict
+
+from cloud.clients.queue import Bell, Queue
+from cloud.errors import Fenced
+from cloud.repositories.artifacts import ArtifactFacts
+from cloud.repositories.claims import AttemptEnd, AttemptRef, Claim, Held
+from cloud.repositories.database import Database
+from cloud.repositories.lanes import Backlog, Lane
+from cloud.repositories.unit import Unit
+from shared.engines.base import Ticket
+from shared.jobs.events import (
+    Cancelled,
+    Completed,
+    Failed,
+    JobEvent,
+    Output,
+    Requeued,
+    Stage,
+    StageName,
+    Started,
+)
+from shared.jobs.state import JobState
+
+__all__ = ["AttemptRules", "Attempts", "Order"]
+
+
+class Order(StrEnum):
+    """What a heartbeat brings back."""
+
+    GO_ON = "go_on"
+    CANCEL = "cancel"  # still ours, but no longer wanted
+    STOP = "stop"  # no longer ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRules:
+    """`max_crashes` workers lost to one job end it; so do `max_attempts` tries that came to nothing."""
+
+    lease: timedelta = timedelta(seconds=30)
+    max_crashes: int = 3
+    max_attempts: int = 20
+
+
+class _Head(TypedDict):
+    job_id: str
+    attempt: int
+    at: datetime
+
+
+class Attempts:
+    def __init__(
+        self, *, database: Database, queue: Queue, rules: AttemptRules, utcnow: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._rules = rules
+        self._utcnow = utcnow
+
+    async def backlog(self, pools: Collection[str]) -> Backlog:
+        """What waits for these pools."""
+        return await self._database.read(lambda unit: unit.lanes.backlog(pools))
+
+    async def claim(self, lane: Lane, *, worker: str) -> Claim | None:
+        """The oldest job of the lane that this worker may take; None if others were quicker.
+
+        `worker` is one name per process and start: what dies together bears one name.
+        """
+
+        def work(unit: Unit) -> Claim | None:
+            claim = unit.claims.claim_oldest(lane, worker, self._rules.lease)
+            if claim is not None:
+                unit.lanes.leave(lane)
+            return claim
+
+        return await self._database.write(work)
+
+    async def heartbeat(self, ref: AttemptRef) -> Order:
+        """Renew the lease."""
+        held = await self._database.write(lambda unit: unit.claims.renew(ref, self._rules.lease))
+        if held is None:
+            return Order.STOP
+        return Order.CANCEL if held.cancel_requested else Order.GO_ON
+
+    async def store_ticket(self, ref: AttemptRef, ticket: Ticket, *, server: str | None = None) -> None:
+        """Before the engine is asked to start: a later attempt finds the run by it."""
+
+        def work(unit: Unit) -> None:
+            _still(unit.claims.look(ref), ref)
+            unit.claims.store_ticket(ref, ticket.engine, server, ticket.to_json())
+
+        await self._database.write(work)
+
+    async def mark_running(self, ref: AttemptRef, *, engine: str, server: str | None = None) -> None:
+        """Execution has begun: from here on, a crash counts against the job."""
+
+        def work(unit: Unit) -> None:
+            held = _still(unit.claims.begin(ref), ref)
+            self._add_event(unit, held, Started(**self._head(ref), engine=engine, server=server))
+
+        await self._database.write(work)
+        await self._queue.ring(Bell.EVENTS)
+
+    async def set_stage(self, ref: AttemptRef, stage: StageName) -> None:
+        def work(unit: Unit) -> None:
+            held = _still(unit.claims.set_stage(ref, stage), ref)
+            self._add_event(unit, held, Stage(**self._head(ref), name=stage))
+
+        await self._database.write(work)
+        await self._queue.ring(Bell.EVENTS)
+
+    async def begin_saving(self, ref: AttemptRef) -> None:
+        """The engine is done; its outputs are being checked and stored."""
+        await self._database.write(lambda unit: _still(unit.claims.begin_saving(ref), ref))
+
+    async def complete(self, ref: AttemptRef, outputs: Sequence[Output]) -> None:
+        """The outputs were checked and lie in the store under their digests."""
+
+        def work(unit: Unit) -> None:
+            held = _still(unit.claims.end(ref, JobState.COMPLETED, AttemptEnd.COMPLETED), ref)
+            for output in outputs:
+                facts = ArtifactFacts(output.media_type, output.width, output.height)
+                unit.artifacts.add_made(held.lane.account_id, output.digest, output.bytes, facts)
+            unit.claims.add_outputs(ref, outputs)
+            self._add_event(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
+
+        await self._database.write(work)
+        await self._queue.ring(Bell.EVENTS)
+
+    async def fail(self, ref: AttemptRef, *, code: str, message: str, retryable: bool) -> None:
+        """For good: `retryable` says whether the user may find that a new job works."""
+        await self._database.write(lambda unit: self._fail(unit, ref, code, message, retryable))
+        await self._queue.ring(Bell.EVENTS)
+
+    async def cancelled(self, ref: AttemptRef) -> None:
+        """The engine has stopped, as the user asked."""
+        await self._database.write(lambda unit: self._cancel(unit, ref, AttemptEnd.CANCELLED))
+        await self._queue.ring(Bell.EVENTS)
+
+    async def release(self, ref: AttemptRef, *, reason: str) -> None:
+        """Give the job back unfinished, for another attempt; a job no longer wanted ends cancelled."""
+        await self._database.write(lambda unit: self._give_back(unit, ref, AttemptEnd.RELEASED, reason))
+        await self._ring_all()
+
+    async def reap(self, *, limit: int = 100) -> int:
+        """Take jobs back whose lease ran out; how many there were."""
+
+        def work(unit: Unit) -> int:
+            lost = unit.claims.lost(limit)
+            for attempt in lost:
+                counts = attempt.begun and attempt.suspects == 1
+                self._give_back(
+                    unit,
+                    attempt.held.ref,
+                    AttemptEnd.LOST,
+                    "the worker stopped answering",
+                    crashes=attempt.crashes + counts,
+                    suspect=attempt.begun,
+                )
+            return len(lost)
+
+        count = await self._database.write(work)
+        if count:
+            await self._ring_all()
+        return count
+
+    def _give_back(
+        self,
+        unit: Unit,
+        ref: AttemptRef,
+        how: AttemptEnd,
+        reason: str,
+        *,
+        crashes: int | None = None,
+        suspect: bool = False,
+    ) -> None:
+        held = _still(unit.claims.look(ref), ref)
+        if held.cancel_requested:
+            self._cancel(unit, ref, how)
+        elif crashes is not None and crashes >= self._rules.max_crashes:
+            message = f"the job was stopped after it ended {crashes} workers; change its input or its preset"
+            self._fail(unit, ref, "poison", message, retryable=False, how=how)
+        elif ref.number >= self._rules.max_attempts:
+            message = f"the job was given up after {ref.number} attempts; try it again later"
+            self._fail(unit, ref, "too_many_attempts", message, retryable=True, how=how)
+        else:
+            changes = {} if crashes is None else {"crashes": crashes}
+            unit.claims.requeue(ref, how, **changes, **({"alone": True} if suspect else {}))
+            self._add_event(unit, held, Requeued(**self._head(ref), reason=reason))
+            unit.lanes.enter(held.lane)
+
+    def _fail(
+        self,
+        unit: Unit,
+        ref: AttemptRef,
+        code: str,
+        message: str,
+        retryable: bool,
+        how: AttemptEnd = AttemptEnd.FAILED,
+    ) -> None:
+        failure = {"failure_code": code, "failure_message": message, "failure_retryable": retryable}
+        held = _still(unit.claims.end(ref, JobState.FAILED, how, **failure), ref)
+        event = Failed(**self._head(ref), code=code, message=message, retryable=retryable)
+        self._add_event(unit, held, event)
+
+    def _cancel(self, unit: Unit, ref: AttemptRef, how: AttemptEnd) -> None:
+        held = _still(unit.claims.end(ref, JobState.CANCELLED, how), ref)
+        self._add_event(unit, held, Cancelled(**self._head(ref)))
+
+    def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:
+        unit.events.add(held.lane.account_id, event)
+
+    def _head(self, ref: AttemptRef) -> _Head:
+        return {"job_id": ref.job_id, "attempt": ref.number, "at": self._utcnow()}
+
+    async def _ring_all(self) -> None:
+        await self._queue.ring(Bell.JOBS)
+        await self._queue.ring(Bell.EVENTS)
+
+
+def _still(held: Held | None, ref: AttemptRef) -> Held:
+    if held is None:
+        raise Fenced("this attempt no longer holds its job", job=ref.job_id, attempt=ref.number)
+    return held

@@ -1,0 +1,1 @@
+"""The rows of the database; private to the repositories and the migrations."""

@@ -1,0 +1,60 @@
+"""Accounts, the people in them, and the keys that act for them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Table, Text
+from sqlmodel import Field, SQLModel
+
+from cloud.tables.base import METADATA
+from cloud.tables.types import JsonText, Moment
+
+__all__ = ["ACCOUNTS", "API_KEYS", "MEMBERS", "USERS"]
+
+
+class AccountRow(SQLModel, table=True):
+    """`last_event` numbers the account's events; `served_at` is when a job of it was last claimed."""
+
+    __tablename__ = "accounts"
+    id: str = Field(primary_key=True, max_length=36)
+    name: str = Field(sa_type=Text)
+    last_event: int = Field(sa_type=BigInteger, default=0)
+    served_at: datetime | None = Field(sa_type=Moment, default=None)
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class UserRow(SQLModel, table=True):
+    __tablename__ = "users"
+    id: str = Field(primary_key=True, max_length=36)
+    email: str = Field(unique=True, max_length=320)
+    name: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=Moment)
+
+
+class MemberRow(SQLModel, table=True):
+    __tablename__ = "members"
+    account_id: str = Field(primary_key=True, foreign_key="accounts.id", max_length=36)
+    user_id: str = Field(primary_key=True, foreign_key="users.id", index=True, max_length=36)
+    role: str = Field(max_length=20)
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """`digest` is the SHA-256 of the key, which is kept nowhere; `prefix` is what of it may be shown."""
+
+    __tablename__ = "api_keys"
+    id: str = Field(primary_key=True, max_length=36)
+    account_id: str = Field(foreign_key="accounts.id", index=True, max_length=36)
+    name: str = Field(sa_type=Text)
+    prefix: str = Field(max_length=20)
+    digest: str = Field(unique=True, max_length=64)
+    scopes: Any = Field(sa_type=JsonText)
+    created_at: datetime = Field(sa_type=Moment)
+    expires_at: datetime | None = Field(sa_type=Moment, default=None)
+    revoked_at: datetime | None = Field(sa_type=Moment, default=None)
+    last_used_at: datetime | None = Field(sa_type=Moment, default=None)
+
+
+ACCOUNTS: Table = METADATA.tables["accounts"]
+USERS: Table = METADATA.tables["users"]
+MEMBERS: Table = METADATA.tables["members"]
+API_KEYS: Table = METADATA.tables["api_keys"]
