@@ -24,13 +24,14 @@ _REMEMBERED_S = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """`topic` is an account, `key` one of its jobs, `body` one event as JSON text.
+    """`topic` is an account, `key` one of its jobs, `body` one event of kind `kind` as JSON text.
 
     A lasting event has a `number`, a passing one a `slot`.
     """
 
     topic: str
     key: str
+    kind: str
     body: str
     number: int | None = None
     slot: str | None = None

@@ -7,26 +7,16 @@ first, then the one served longest ago, then the oldest job. There is no age at 
 the queue: a cap by the clock turns into first-in-first-out as soon as the backlog is older.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-__all__ = ["Fairness", "LaneHead", "Residency", "choose_lane", "quantum_s"]
+from cloud.repositories.lanes import Backlog, LaneHead
+
+__all__ = ["Residency", "choose_lane", "quantum_s"]
 
 _QUANTUM_SWITCHES = 10.0
 _LONGEST_QUANTUM_S = 600.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class LaneHead:
-    """Jobs of one account for one preset, waiting for one pool; `oldest_at` of the first of them."""
-
-    pool: str
-    priority: int  # higher first
-    account_id: str
-    preset: str
-    oldest_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +29,18 @@ class Residency:
     elsewhere: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Fairness:
-    """Per account: jobs running now, and when one was last claimed."""
-
-    running: Mapping[str, int] = field(default_factory=dict)
-    served_at: Mapping[str, datetime] = field(default_factory=dict)
-
-
 def quantum_s(switch_cost_s: float) -> float:
     """How long to stay with a preset, so that changing models costs at most a tenth of the time."""
     return min(_QUANTUM_SWITCHES * switch_cost_s, _LONGEST_QUANTUM_S)
 
 
-def choose_lane(
-    lanes: Iterable[LaneHead], *, residency: Residency = Residency(), fairness: Fairness = Fairness()
-) -> LaneHead | None:
+def choose_lane(backlog: Backlog, *, residency: Residency = Residency()) -> LaneHead | None:
     """The lane to claim from; None if there is none. The caller offers only lanes it can run."""
-    offered = tuple(lanes)
-    if not offered:
+    if not backlog.lanes:
         return None
-    top = max(lane.priority for lane in offered)
-    urgent = [lane for lane in offered if lane.priority == top]
-    return min(_kept_with(urgent, residency), key=lambda lane: _turn(lane, fairness))
+    top = max(lane.priority for lane in backlog.lanes)
+    urgent = [lane for lane in backlog.lanes if lane.priority == top]
+    return min(_kept_with(urgent, residency), key=lambda lane: _turn(lane, backlog))
 
 
 def _kept_with(lanes: list[LaneHead], residency: Residency) -> list[LaneHead]:
@@ -73,10 +52,10 @@ def _kept_with(lanes: list[LaneHead], residency: Residency) -> list[LaneHead]:
     return [lane for lane in others if lane.preset not in residency.elsewhere] or others
 
 
-def _turn(lane: LaneHead, fairness: Fairness) -> tuple[int, datetime, datetime, str, str]:
+def _turn(lane: LaneHead, backlog: Backlog) -> tuple[int, datetime, datetime, str, str]:
     return (
-        fairness.running.get(lane.account_id, 0),
-        fairness.served_at.get(lane.account_id, _NEVER),
+        backlog.running.get(lane.account_id, 0),
+        backlog.served_at.get(lane.account_id, _NEVER),
         lane.oldest_at,
         lane.account_id,
         lane.preset,

@@ -32,11 +32,11 @@ async def ends(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
 
 
 def _lasting(number: int, *, topic: str = "a", key: str = "job") -> Message:
-    return Message(topic=topic, key=key, body=f'{{"n": {number}}}', number=number)
+    return Message(topic=topic, key=key, kind="stage", body=f'{{"n": {number}}}', number=number)
 
 
 def _passing(body: str, *, topic: str = "a", key: str = "job", slot: str = "progress") -> Message:
-    return Message(topic=topic, key=key, body=body, slot=slot)
+    return Message(topic=topic, key=key, kind=slot, body=body, slot=slot)
 
 
 async def _take_until(watcher: Watcher, enough: Callable[[list[Message]], bool]) -> list[Message]:

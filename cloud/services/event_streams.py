@@ -1,0 +1,149 @@
+"""The events of an account or of one job, from any point in the last days on to the present.
+
+The database is what a stream replays and what fills its gaps; broadcast only says sooner what
+came. Passing events are not replayed: a new stream gets the latest of each.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from cloud.clients.broadcast import Broadcast, Message, Watcher
+from cloud.errors import EventsGone, NotFound
+from cloud.repositories.database import Database
+from cloud.repositories.events import LastingEvent
+from shared.api.events import TERMINAL_EVENTS
+from shared.jobs.state import is_terminal
+
+__all__ = ["EventStreams", "Frame"]
+
+_LOOK_EVERY_S = 5.0
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """`text` is the event as JSON on one line; a lasting one has its `number`, in the text too."""
+
+    kind: str
+    text: str
+    number: int | None = None
+
+
+class EventStreams:
+    def __init__(self, *, database: Database, broadcast: Broadcast) -> None:
+        self._database = database
+        self._broadcast = broadcast
+
+    async def follow_account(
+        self, account_id: str, *, after: int | None
+    ) -> AsyncGenerator[Frame | None, None]:
+        """Without end; from now on, or from after event number `after`. None marks a quiet while.
+
+        Raises EventsGone.
+        """
+        first, last = await self._database.read(lambda unit: unit.events.span(account_id))
+        _check_kept(after, first, last)
+        async for frame in self._follow(account_id, None, last if after is None else after):
+            yield frame
+
+    async def follow_job(
+        self, account_id: str, job_id: str, *, after: int | None
+    ) -> AsyncGenerator[Frame | None, None]:
+        """From the job's first event, or from after number `after`, to its last.
+
+        Raises NotFound, EventsGone.
+        """
+        job = await self._database.read(lambda unit: unit.jobs.find(account_id, job_id))
+        if job is None:
+            raise NotFound("there is no such job", job=job_id)
+        first, last = await self._database.read(lambda unit: unit.events.span(account_id))
+        _check_kept(after, first, last)
+        after = after or 0
+        if is_terminal(job.state) and await self._is_past_the_end(account_id, job_id, after):
+            return
+        async for frame in self._follow(account_id, job_id, after):
+            yield frame
+            if frame is not None and frame.kind in TERMINAL_EVENTS:
+                return
+
+    async def _is_past_the_end(self, account_id: str, job_id: str, after: int) -> bool:
+        events = await self._database.read(
+            lambda unit: unit.events.after(account_id, 0, job_id=job_id, limit=_PAGE)
+        )
+        if not events:
+            raise EventsGone("the events of this job are no longer kept; ask for the job itself", job=job_id)
+        return events[-1].kind in TERMINAL_EVENTS and events[-1].number <= after
+
+    async def _follow(
+        self, account_id: str, job_id: str | None, after: int
+    ) -> AsyncGenerator[Frame | None, None]:
+        with self._broadcast.watch(account_id, key=job_id) as watcher:
+            reader = _Reader(self._database, account_id, job_id, after)
+            async for frame in reader.read():
+                yield frame
+            for message in await self._broadcast.latest(account_id, key=job_id):
+                if message.key not in reader.ended:
+                    yield Frame(message.kind, message.body)
+            async for live in self._live(reader, watcher):
+                yield live
+
+    async def _live(self, reader: "_Reader", watcher: Watcher) -> AsyncGenerator[Frame | None, None]:
+        while True:
+            heap = await watcher.take(_LOOK_EVERY_S)
+            if heap.gap or not heap.messages:
+                async for frame in reader.read():
+                    yield frame
+            for message in heap.messages:
+                async for frame in _frames_of(message, reader):
+                    yield frame
+            if not heap.messages:
+                yield None
+
+
+class _Reader:
+    """Reads lasting events in their order, and knows how far it has come."""
+
+    def __init__(self, database: Database, account_id: str, job_id: str | None, after: int) -> None:
+        self._database = database
+        self._account_id = account_id
+        self._job_id = job_id
+        self.after = after
+        self.ended: set[str] = set()
+
+    async def read(self) -> AsyncGenerator[Frame, None]:
+        while page := await self._page():
+            for event in page:
+                yield self.passed(event.job_id, event.kind, event.body, event.number)
+
+    def follows(self, number: int) -> bool:
+        """True if nothing can be missing before this number: of one job, that is never known."""
+        return self._job_id is None and number == self.after + 1
+
+    def passed(self, job_id: str, kind: str, body: str, number: int) -> Frame:
+        self.after = number
+        if kind in TERMINAL_EVENTS:
+            self.ended.add(job_id)
+        return Frame(kind, f'{{"number":{number},{body[1:]}', number)
+
+    async def _page(self) -> tuple[LastingEvent, ...]:
+        return await self._database.read(
+            lambda unit: unit.events.after(self._account_id, self.after, job_id=self._job_id, limit=_PAGE)
+        )
+
+
+async def _frames_of(message: Message, reader: _Reader) -> AsyncGenerator[Frame, None]:
+    if message.number is None:
+        if message.key not in reader.ended:
+            yield Frame(message.kind, message.body)
+    elif reader.follows(message.number):
+        yield reader.passed(message.key, message.kind, message.body, message.number)
+    elif message.number > reader.after:
+        async for frame in reader.read():
+            yield frame
+
+
+def _check_kept(after: int | None, first: int, last: int) -> None:
+    if after is not None and after < min(first - 1, last):
+        raise EventsGone(
+            "the events after this number are no longer kept; ask for the jobs themselves", after=after
+        )

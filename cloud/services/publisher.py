@@ -1,0 +1,64 @@
+"""Publishing lasting events: numbered per account once they are committed, then told to whoever watches.
+
+At least once: a publisher that dies between telling and noting it leaves the telling to the next,
+and watchers know by the number what they have had.
+"""
+
+from functools import partial
+
+from cloud.clients.broadcast import Broadcast, Message
+from cloud.clients.queue import Bell, Queue
+from cloud.repositories.database import Database
+from cloud.repositories.events import LastingEvent
+from cloud.repositories.unit import Unit
+from shared.api.events import TERMINAL_EVENTS
+
+__all__ = ["PASSING_SLOTS", "EventPublisher"]
+
+PASSING_SLOTS = ("progress", "preview")
+_MOST_AT_ONCE = 500
+
+
+class EventPublisher:
+    def __init__(self, *, database: Database, broadcast: Broadcast, queue: Queue) -> None:
+        self._database = database
+        self._broadcast = broadcast
+        self._queue = queue
+
+    async def publish(self) -> int:
+        """Publish what waits; how many events that were."""
+        published = 0
+        while events := await self._database.write(_number_unpublished):
+            for event in events:
+                await self._tell(event)
+            await self._database.write(partial(_mark_published, events))
+            published += len(events)
+        return published
+
+    async def run(self, *, poll_s: float = 5.0) -> None:
+        """Until cancelled: publish whenever the bell rings, and now and then without it."""
+        with self._queue.listen(Bell.EVENTS) as waiter:
+            while True:
+                await self.publish()
+                await waiter.wait(poll_s)
+
+    async def _tell(self, event: LastingEvent) -> None:
+        await self._broadcast.publish(
+            Message(
+                topic=event.account_id,
+                key=event.job_id,
+                kind=event.kind,
+                body=event.body,
+                number=event.number,
+            )
+        )
+        if event.kind in TERMINAL_EVENTS:
+            await self._broadcast.close_key(event.account_id, event.job_id, slots=PASSING_SLOTS)
+
+
+def _number_unpublished(unit: Unit) -> tuple[LastingEvent, ...]:
+    return unit.events.number_unpublished(_MOST_AT_ONCE)
+
+
+def _mark_published(events: tuple[LastingEvent, ...], unit: Unit) -> None:
+    unit.events.mark_published(events)
