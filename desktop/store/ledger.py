@@ -23,7 +23,8 @@ __all__ = [
     "find_folder",
     "find_sighting",
     "forget_sighting",
-    "forget_withdrawn",
+    "forget_version",
+    "has_open_jobs",
     "is_handled",
     "known_stamps",
     "latest_job",
@@ -209,7 +210,7 @@ def withdrawn_keys(connection: sqlite3.Connection, folder: str) -> frozenset[str
     return frozenset(row["key"] for row in rows)
 
 
-def forget_withdrawn(connection: sqlite3.Connection, folder: str, key: str) -> None:
+def forget_version(connection: sqlite3.Connection, folder: str, key: str) -> None:
     """The version's run never began: if it comes back, it is new."""
     connection.execute("DELETE FROM sightings WHERE hot_folder = ? AND key = ?", (folder, key))
     connection.execute("DELETE FROM ledger WHERE key = ?", (key,))
@@ -254,6 +255,19 @@ def current_jobs(connection: sqlite3.Connection, folder: str) -> tuple[CurrentJo
         )
         for row in rows
     )
+
+
+def has_open_jobs(connection: sqlite3.Connection, folder: str) -> bool:
+    """Whether a job of this folder still runs, will run, or is being delivered."""
+    row = connection.execute(
+        """
+        SELECT 1 FROM jobs WHERE state IN ('queued', 'processing', 'saving') AND batch = ?
+        UNION ALL
+        SELECT 1 FROM jobs WHERE state = 'completed' AND delivery = 'pending' AND batch = ? LIMIT 1
+        """,
+        (folder, folder),
+    ).fetchone()
+    return row is not None
 
 
 def _sighting(row: sqlite3.Row) -> Sighting:

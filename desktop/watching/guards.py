@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from shared.errors import UsageError
 from shared.files import replace_file
 
-__all__ = ["FolderBusy", "FolderLock", "OutputOverlapsSource", "check_output_place", "has_passed"]
+__all__ = ["FolderBusy", "FolderLock", "OutputOverlapsSource", "check_output_place"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -55,14 +56,9 @@ def _is_same(one: Path, other: Path) -> bool:
     if one == other:
         return True
     try:
-        return os.path.samefile(one, other)
+        return one.samefile(other)
     except OSError:
         return False
-
-
-def has_passed(folder: str, lineage: Iterable[str]) -> bool:
-    """Whether a file came, over any number of steps, out of this very hot folder."""
-    return folder in lineage
 
 
 class FolderLock:
@@ -75,7 +71,7 @@ class FolderLock:
         self._lock = FileLock(folder / f"hot-folder-{hot_folder[:32]}.lock")
         self._holder = folder / f"hot-folder-{hot_folder[:32]}.json"
 
-    def __enter__(self) -> "FolderLock":
+    def __enter__(self) -> Self:
         """Raises FolderBusy."""
         self._holder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -84,7 +80,7 @@ class FolderLock:
             raise FolderBusy(
                 f"this hot folder is already watched by {self._named()}: end it first"
             ) from error
-        replace_file(self._holder, json.dumps({"pid": os.getpid(), "boot": boot_id()}).encode())
+        replace_file(self._holder, json.dumps({"pid": os.getpid(), "boot": _boot_id()}).encode())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,7 +94,7 @@ class FolderLock:
             return "another process"
 
 
-def boot_id() -> str:
+def _boot_id() -> str:
     """Tells this start of the machine from others, where the system can; process ids come again."""
     try:
         return _BOOT_ID.read_text().strip()

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from desktop.jobs.origin import read_origin
 from desktop.store.ledger import FileStamp
-from desktop.watching.leases import Writers, writers_of
+from desktop.watching.leases import writers_of
 from desktop.watching.mounts import Mount
 from desktop.watching.names import Skip
-from desktop.watching.settle import Evidence, Patience, Quiet, Ready, Wait, settle
+from desktop.watching.settle import Evidence, Patience, Quiet, Wait, settle
 from shared.errors import UsageError
 from shared.ids import derived_key
 from shared.media import DEFAULT_INPUT_LIMITS, verify_image
 
-__all__ = ["Absent", "Changed", "Content", "Inspection", "Odd", "Unready", "inspect", "verify"]
+__all__ = ["Absent", "Changed", "Content", "Inspection", "Odd", "Unready", "Verified", "inspect", "verify"]
 
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -36,9 +36,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """Something is there that is no regular file, or may not be read."""
+    """Something is there that is no regular file; or it cannot be read, which may pass."""
 
     reason: str
+    may_pass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,17 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a finished file holds. `device` tells it from files of the same inode elsewhere."""
+    """What a finished file holds."""
 
+    __match_args__ = ("stamp", "digest")
     stamp: FileStamp
-    device: int
     digest: str
-    links: int
 
 
 Inspection = Absent | Odd | Unready | Changed | Content
+
+# What is wrong with the picture, or the hot folders that a good one came through.
+Verified = UsageError | tuple[str, ...] | Changed
 
 
 def inspect(
@@ -71,45 +74,41 @@ def inspect(
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return Odd(Skip.LINK if path.is_symlink() else Skip.SPECIAL)
-        handle = os.open(path, _OPEN_FLAGS)
+        with io.FileIO(os.open(path, _OPEN_FLAGS)) as file:
+            return _read(file, evidence=evidence, mount=mount, quiet=quiet, patience=patience)
     except (FileNotFoundError, NotADirectoryError):
         return Absent()
     except OSError as error:
-        return Odd(error.strerror or str(error))
-    with io.FileIO(handle) as file:
-        before = os.fstat(handle)
-        if not stat.S_ISREG(before.st_mode):
-            return Odd(Skip.SPECIAL)
-        stamp = FileStamp.of(before)
-        decision = settle(
-            stamp,
-            evidence=evidence,
-            writers=writers_of(handle) if mount is Mount.LOCAL else Writers.UNKNOWN,
-            mount=mount,
-            quiet=quiet,
-            now=time.monotonic(),
-            patience=patience,
-        )
-        match decision:
-            case Wait():
-                return Unready(decision)
-            case Ready():
-                pass
-        try:
-            digest = _digest(file, before)
-        except OSError as error:
-            return Odd(error.strerror or str(error))
-        if FileStamp.of(os.fstat(handle)) != stamp:
-            return Changed()
-    return Content(stamp=stamp, device=before.st_dev, digest=digest, links=before.st_nlink)
+        return Odd(error.strerror or str(error), may_pass=True)
 
 
-def verify(path: Path, stamp: FileStamp) -> UsageError | tuple[str, ...] | Changed:
-    """Decode the whole picture; its lineage (hot folders it passed) if it is good.
+def _read(
+    file: io.FileIO, *, evidence: Evidence, mount: Mount, quiet: Quiet | None, patience: Patience
+) -> Inspection:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return Odd(Skip.SPECIAL)
+    stamp = FileStamp.of(status)
+    decision = settle(
+        stamp,
+        evidence=evidence,
+        writers=writers_of(file.fileno()),
+        mount=mount,
+        quiet=quiet,
+        now=time.monotonic(),
+        patience=patience,
+    )
+    if isinstance(decision, Wait):
+        return Unready(decision)
+    digest = _digest(file, status)
+    if FileStamp.of(os.fstat(file.fileno())) != stamp:
+        return Changed()
+    return Content(stamp=stamp, digest=digest)
 
-    An error is what is wrong with the file as it was when `stamp` was taken.
-    """
-    result: UsageError | tuple[str, ...]
+
+def verify(path: Path, stamp: FileStamp) -> Verified:
+    """Decode the whole picture, as it was when `stamp` was taken."""
+    result: Verified
     try:
         verify_image(path, DEFAULT_INPUT_LIMITS)
         origin = read_origin(path)

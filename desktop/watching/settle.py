@@ -10,7 +10,6 @@ from desktop.watching.mounts import Mount
 __all__ = ["Evidence", "Patience", "Quiet", "Ready", "Wait", "give_up_at", "is_trusted", "settle"]
 
 _COARSE_NS = 2_000_000_000  # FAT and some network shares keep times to two seconds
-_FINE_NS = 20_000_000  # the kernel's tick, with room
 
 
 class Evidence(StrEnum):
@@ -77,13 +76,15 @@ def settle(
     return Ready() if now >= until else Wait(until, quiet)
 
 
-def give_up_at(stamp: FileStamp, *, now: float, wall_ns: int, patience: Patience) -> float:
-    """When a file that does not decode goes to the error list; it has waited since its last change."""
-    waited_s = (wall_ns - stamp.mtime_ns) / 1e9
-    return now + patience.undecodable_s - min(max(waited_s, 0.0), patience.undecodable_s)
+def give_up_at(broken: Quiet, *, now: float, wall_ns: int, patience: Patience) -> float:
+    """When a file that does not decode goes to the error list; it has waited since its last change.
+
+    The file's own time tells how long that is, unless it lies in the future.
+    """
+    waited_s = max((wall_ns - broken.stamp.mtime_ns) / 1e9, now - broken.since)
+    return now + max(patience.undecodable_s - waited_s, 0.0)
 
 
 def is_trusted(stamp: FileStamp, *, wall_ns: int) -> bool:
-    """Whether a later change must show in the stamp: not while the clock of the disk stands still."""
-    coarse = stamp.mtime_ns % 1_000_000_000 == 0
-    return wall_ns - stamp.mtime_ns > (_COARSE_NS if coarse else _FINE_NS)
+    """Whether a later change must show in the stamp: not within a coarse tick of the disk's clock."""
+    return stamp.mtime_ns % 1_000_000_000 != 0 or wall_ns - stamp.mtime_ns > _COARSE_NS

@@ -1,0 +1,236 @@
+"""From a path in a hot folder to a journalled job: read, judged against the ledger, submitted once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+
+from desktop.store.ledger import Sighting
+from desktop.watching.arrivals import Arrival, Arrivals, Phase
+from desktop.watching.book import Book, Version
+from desktop.watching.hot_folder import HotFolder
+from desktop.watching.inspection import (
+    Absent,
+    Changed,
+    Content,
+    Inspection,
+    Odd,
+    Unready,
+    Verified,
+    inspect,
+    verify,
+)
+from desktop.watching.mounts import Mount
+from desktop.watching.notices import Notice, NoticeKind, Notify
+from desktop.watching.plan import Facts, Handled, New, Renamed, judge
+from desktop.watching.settle import Quiet, give_up_at
+from desktop.watching.withdrawals import Withdrawals
+from shared.errors import UsageError
+from shared.media import MediaTooLarge
+
+__all__ = ["Intake"]
+
+_T = TypeVar("_T")
+_SOON_S = 0.1
+_UNREADABLE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """`verified` None: not decoded, because the file may well be one that is known."""
+
+    found: Inspection
+    verified: Verified | None
+
+
+class Intake:
+    """`in_place` says whether the source folder is where it was; if not, nothing counts as gone."""
+
+    def __init__(
+        self,
+        *,
+        folder: HotFolder,
+        mount: Mount,
+        book: Book,
+        withdrawals: Withdrawals,
+        arrivals: Arrivals,
+        threads: Executor,
+        notify: Notify,
+        in_place: Callable[[], bool],
+    ) -> None:
+        self._folder = folder
+        self._mount = mount
+        self._book = book
+        self._withdrawals = withdrawals
+        self._arrivals = arrivals
+        self._threads = threads
+        self._notify = notify
+        self._in_place = in_place
+        self._known_inodes: set[int] = set()
+
+    def remember(self, inodes: set[int]) -> None:
+        """Files of these inodes may be old acquaintances: they are read, and decoded only if new."""
+        self._known_inodes |= inodes
+
+    async def work(self) -> None:
+        """Take arrivals in, one after the other, until cancelled. Several may work at once."""
+        while True:
+            path, arrival = await self._arrivals.next()
+            await self._take(path, arrival)
+
+    async def gone(self, path: str) -> None:
+        """Nothing of that name is there: call a queued run of it off."""
+        self._arrivals.drop(path)
+        sighting = await self._book.sighting(path)
+        if sighting is not None and sighting.key is not None and await self._in_thread(self._in_place):
+            await self._withdrawals.withdraw_queued(sighting.key)
+
+    async def _take(self, path: str, arrival: Arrival) -> None:
+        look = await self._in_thread(lambda: self._look(path, arrival))
+        now = time.monotonic()
+        match look.found:
+            case Absent():
+                self._arrivals.finish(path)
+                await self.gone(path)
+            case Odd(reason, may_pass=True):
+                self._notify(Notice(NoticeKind.UNREADABLE, f"{path} cannot be read: {reason}", path))
+                self._arrivals.put_off(path, arrival, Phase.HELD, now + _UNREADABLE_S)
+            case Odd(reason):
+                self._notify(Notice(NoticeKind.SKIPPED, f"{path} is left alone: it is {reason}", path))
+                self._arrivals.finish(path)
+            case Changed():
+                self._arrivals.put_off(path, arrival, Phase.SETTLING, now + _SOON_S)
+            case Unready(wait):
+                arrival.quiet = wait.quiet
+                phase = Phase.HELD if wait.quiet is None else Phase.SETTLING
+                self._arrivals.put_off(path, arrival, phase, wait.until)
+            case Content(stamp, digest):
+                version = self._book.version(path, stamp, digest)
+                if await self._decide(version, arrival, look.verified):
+                    self._arrivals.finish(path)
+            case _:
+                assert_never(look.found)
+
+    def _look(self, path: str, arrival: Arrival) -> _Look:
+        full = self._folder.source / path
+        found = inspect(
+            full,
+            evidence=arrival.evidence,
+            mount=self._mount,
+            quiet=arrival.quiet,
+            patience=self._folder.patience,
+        )
+        if isinstance(found, Content) and found.stamp.inode not in self._known_inodes:
+            return _Look(found, verify(full, found.stamp))
+        return _Look(found, None)
+
+    async def _decide(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:
+        """Whether the version is dealt with; if not, the file has been put off."""
+        facts = await self._facts(version)
+        verdict = judge(facts)
+        match verdict:
+            case Renamed(_, withdraw=str(key)):
+                # Its run is called off first; then the file is new under its new name.
+                await self._withdrawals.withdraw_queued(key)
+                self._arrivals.put_off(version.path, arrival, Phase.SETTLING, time.monotonic() + _SOON_S)
+                return False
+            case Renamed(old):
+                await self._book.rename(old, version)
+            case Handled():
+                if facts.handled and not _is_up_to_date(facts):
+                    await self._book.see(version)
+            case New():
+                if not await self._take_new(version, arrival, verified):
+                    return False
+            case _:
+                assert_never(verdict)
+        if verdict.withdraw is not None:
+            await self._withdrawals.withdraw_queued(verdict.withdraw)
+        return True
+
+    async def _facts(self, version: Version) -> Facts:
+        inode = version.stamp.inode
+        known = await self._book.look_up(version, with_inode=inode in self._known_inodes)
+        self._known_inodes.add(inode)
+        moved: tuple[Sighting, ...] = ()
+        if known.elsewhere:
+            moved = await self._in_thread(lambda: self._moved(version.path, known.elsewhere))
+        keys = {item.key for item in (known.former, *moved) if item is not None and item.key is not None}
+        return Facts(
+            path=version.path,
+            stamp=version.stamp,
+            digest=version.digest,
+            generation=self._book.generation,
+            handled=known.handled,
+            former=known.former,
+            moved=moved,
+            queued=await self._withdrawals.queued(keys) if keys else frozenset(),
+        )
+
+    def _moved(self, path: str, elsewhere: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
+        """Those whose own place holds the inode no more.
+
+        Where case does not count, the old spelling still opens the file: one name, not two.
+        """
+        return tuple(
+            item
+            for item in elsewhere
+            if (links := self._links(item)) == 0 or (links == 1 and item.path.casefold() == path.casefold())
+        )
+
+    def _links(self, sighting: Sighting) -> int:
+        """How many names the file has, if it is still at its place."""
+        try:
+            status = (self._folder.source / sighting.path).lstat()
+        except OSError:
+            return 0
+        return status.st_nlink if status.st_ino == sighting.stamp.inode else 0
+
+    async def _take_new(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:
+        if verified is None:
+            full = self._folder.source / version.path
+            verified = await self._in_thread(lambda: verify(full, version.stamp))
+        match verified:
+            case Changed():
+                self._arrivals.put_off(version.path, arrival, Phase.SETTLING, time.monotonic() + _SOON_S)
+                return False
+            case UsageError():
+                return await self._take_broken(version, arrival, verified)
+            case lineage if self._folder.id in lineage:
+                message = f"{version.path} came out of this hot folder and is not run again"
+                self._notify(Notice(NoticeKind.LOOP, message, version.path))
+                await self._book.leave_alone(version)
+            case lineage:
+                await self._book.submit(version, lineage)
+        return True
+
+    async def _take_broken(self, version: Version, arrival: Arrival, error: UsageError) -> bool:
+        now = time.monotonic()
+        is_news = arrival.broken is None or arrival.broken.stamp != version.stamp
+        if arrival.broken is None or is_news:
+            arrival.broken = Quiet(version.stamp, now)
+        give_up = give_up_at(arrival.broken, now=now, wall_ns=time.time_ns(), patience=self._folder.patience)
+        if give_up <= now or arrival.impatient or isinstance(error, MediaTooLarge):
+            await self._book.refuse(version, error)
+            return True
+        if is_news:
+            message = f"{error.message}; it has {give_up - now:.0f} s to change"
+            self._notify(Notice(NoticeKind.WAITING, message, version.path))
+        self._arrivals.put_off(version.path, arrival, Phase.BROKEN, give_up)
+        return False
+
+    async def _in_thread(self, function: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+
+def _is_up_to_date(facts: Facts) -> bool:
+    former = facts.former
+    return (
+        former is not None
+        and former.trusted
+        and former.stamp == facts.stamp
+        and former.digest == facts.digest
+        and former.generation >= facts.generation
+    )
