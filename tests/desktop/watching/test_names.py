@@ -5,7 +5,8 @@ from shared.media import READABLE_SUFFIXES
 
 
 @pytest.mark.parametrize(
-    "name", ["photo.jpg", "PHOTO.JPEG", "été.PNG", "a b.webp", "x.tiff", "raw.NEF", "x.heic", "name.with.dots.avif"]
+    "name",
+    ["photo.jpg", "PHOTO.JPEG", "été.PNG", "a b.webp", "x.tiff", "raw.NEF", "x.heic", "name.with.dots.avif"],
 )
 def test_pictures_are_looked_at(name: str) -> None:
     assert why_skipped(name, READABLE_SUFFIXES) is None
