@@ -22,9 +22,9 @@ from shared.comfy.switchboard import Switchboard
 from shared.errors import UsageError
 from shared.ids import new_id
 
-__all__ = ["ComfyClient"]
+__all__ = ["UPLOAD_FOLDER", "ComfyClient"]
 
-_UPLOAD_FOLDER = "safelight"
+UPLOAD_FOLDER = "safelight"
 _FIRST_CANCEL_WAIT_S, _LONGEST_CANCEL_WAIT_S = 0.1, 1.0
 
 
@@ -79,7 +79,7 @@ class ComfyClient:
     async def upload(self, path: Path, *, name: str) -> UploadedFile:
         """Put an input file on the server. `name` is to be made from the content's digest: the
         server renames a file that differs from one of the same name, and keeps equal ones."""
-        return await self._endpoints.upload(path, name=name, subfolder=_UPLOAD_FOLDER)
+        return await self._endpoints.upload(path, name=name, subfolder=UPLOAD_FOLDER)
 
     async def download(self, file: ServerFile, sink: BinaryIO, *, max_bytes: int) -> None:
         await self._endpoints.download(file, sink, max_bytes=max_bytes)
@@ -171,6 +171,10 @@ class ComfyClient:
                 wait_s = min(wait_s * 2, _LONGEST_CANCEL_WAIT_S)
         finally:
             self._switchboard.close_feed(prompt_id, feed)
+
+    async def erase(self, prompt_id: str) -> None:
+        """Take an ended prompt out of the server's history; its files stay."""
+        await self._endpoints.post("/history", {"delete": [prompt_id]})
 
     def forget(self, prompt_id: str) -> None:
         """Drop what is kept for a prompt that nobody will follow."""

@@ -1,0 +1,5 @@
+"""The engine that runs work on a ComfyUI server."""
+
+from shared.engines.comfy.engine import ComfyEngine
+
+__all__ = ["ComfyEngine"]
