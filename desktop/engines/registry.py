@@ -97,8 +97,8 @@ class EngineRegistry:
         except EngineUnavailable as error:
             names = ", ".join(sorted(foreign)[:3]) + (", …" if len(foreign) > 3 else "")
             raise EngineUnavailable(
-                f"this needs a ComfyUI (for {names}), and none answers at {self._address(None)}: start "
-                "ComfyUI, or give its address with --server or SAFELIGHT_COMFYUI_URL",
+                f"this needs a ComfyUI (for {names}), and none answers at {seat.key.partition(' ')[2]}: "
+                "start ComfyUI, or give its address with --server or SAFELIGHT_COMFYUI_URL",
                 node_classes=sorted(foreign),
             ) from error
         return seat
@@ -120,15 +120,16 @@ class EngineRegistry:
             raise EngineUnavailable(
                 "the Safelight cloud is not set up: set SAFELIGHT_CLOUD_URL and SAFELIGHT_API_KEY"
             )
-        address = self._address(server) if name is EngineChoice.COMFY else maker.address
-        key = name if address is None else f"{name} {address}"
+        address = maker.address
+        key = str(name)
+        if name is EngineChoice.COMFY and address is not None:
+            own = checked_server(address, allow_plain_http=self._allow_plain_http)
+            asked = own if server is None else checked_server(server, allow_plain_http=self._allow_plain_http)
+            key = f"{name} {asked.url}"
+            address = address if asked.url == own.url else server  # only ours has its credentials
         if key not in self._seats:
             self._seats[key] = Seat(key, maker.make(address), maker.capacity)
         return self._seats[key]
-
-    def _address(self, server: str | None) -> str | None:
-        address = server or self._makers[EngineChoice.COMFY].address
-        return None if address is None else checked_server(address, allow_plain_http=self._allow_plain_http)
 
 
 async def _ask(engine: Engine) -> Capabilities | EngineUnavailable:

@@ -5,12 +5,12 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import assert_never
 
 from desktop.catalog import Catalog
 from desktop.jobs.delivery import Deliverer
+from desktop.jobs.endings import ending_of
 from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
@@ -36,7 +36,6 @@ from shared.jobs.events import (
     Expired,
     Failed,
     JobEvent,
-    Output,
     Requeued,
     Stage,
     StageName,
@@ -92,21 +91,11 @@ class Course:
 
     async def fail(self, job_id: str, error: JobError) -> None:
         job = await self._move(job_id, lambda c: rows.fail_job(c, job_id, error=error, now=_now()))
-        self._tell(
-            job,
-            Failed(
-                job_id=job_id,
-                attempt=max(job.attempt, 1),
-                at=_now(),
-                code=error.code,
-                message=error.message,
-                retryable=error.retryable,
-            ),
-        )
+        self._tell(job, ending_of(job))
 
     async def end_cancelled(self, job_id: str) -> None:
         job = await self._move(job_id, lambda c: rows.cancel_job(c, job_id, now=_now()))
-        self._tell(job, Cancelled(job_id=job_id, attempt=max(job.attempt, 1), at=_now()))
+        self._tell(job, ending_of(job))
 
     async def _prepare(self, job: Job, preset: Preset | None, engine: Engine) -> Job:
         attempt = job.attempt + 1
@@ -219,7 +208,7 @@ class Course:
                 rows.record_delivery(connection, job.id, delivery=Delivery.DELIVERED, reason=None)
 
         moved = await self._move(job.id, record)
-        self._tell(moved, _completed(moved) if job.state is JobState.SAVING else None)
+        self._tell(moved, ending_of(moved) if job.state is JobState.SAVING else None)
 
     async def _end_blocked(self, job: Job, error: TransientError) -> None:
         def record(connection: sqlite3.Connection) -> None:
@@ -231,7 +220,7 @@ class Course:
                 rows.record_delivery(connection, job.id, delivery=Delivery.BLOCKED, reason=error.message)
 
         moved = await self._move(job.id, record)
-        self._tell(moved, _completed(moved) if job.state is JobState.SAVING else None)
+        self._tell(moved, ending_of(moved) if job.state is JobState.SAVING else None)
 
     async def _move(self, job_id: str, action: Callable[[sqlite3.Connection], None]) -> Job:
         def act(connection: sqlite3.Connection) -> Job:
@@ -261,17 +250,6 @@ async def _cancelling(engine: Engine, ticket: Ticket, cancel: asyncio.Event) -> 
         await asyncio.wait([task])
     if not task.cancelled():
         task.result()
-
-
-def _completed(job: Job) -> Completed:
-    """Delivered files with their paths; all outputs, without a path, while they cannot be delivered."""
-    if job.delivery is Delivery.DELIVERED:
-        outputs = tuple(
-            replace(item.output, path=str(item.path)) for item in job.outputs if item.path is not None
-        )
-    else:
-        outputs = tuple(item.output for item in job.outputs)
-    return Completed(job_id=job.id, attempt=job.attempt, at=job.finished_at or _now(), outputs=outputs)
 
 
 def _work(job: Job, preset: Preset | None, files: list[InputFile], attempt: int) -> Work:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-from desktop.jobs.metadata import Metadata, exif_block, for_output, read_metadata
+from desktop.jobs.metadata import Metadata, exif_block, for_output, read_metadata, rebuilt_exif
 from desktop.jobs.origin import Origin, with_origin
 from desktop.jobs.png_chunks import png_with_metadata
 from shared.errors import FatalError
@@ -93,8 +93,8 @@ def _options(media_type: str, source: Path, *, quality: int, metadata: Metadata)
         case "image/avif":
             options |= {"format": "AVIF", "quality": quality, "exif": _without_orientation(metadata.exif)}
         case "image/tiff":
-            options |= {"format": "TIFF", "compression": _tiff_compression(source)}
-            options["tiffinfo"] = _tiff_tags(metadata)
+            tags = _tiff_tags(metadata)
+            options |= {"format": "TIFF", "exif": tags, "compression": _tiff_compression(source, tags)}
         case "image/png":
             options |= {"format": "PNG", "compress_level": 1, "exif": exif or b""}
         case "image/gif":
@@ -124,14 +124,17 @@ def _is_lossless_webp(source: Path) -> bool:
     return head[:4] == b"RIFF" and b"VP8L" in head
 
 
-def _tiff_compression(source: Path) -> str:
+def _tiff_compression(source: Path, tags: Image.Exif) -> str:
+    """The source's, where it loses nothing; none beside EXIF groups, which libtiff does not write."""
+    if any(tags.get_ifd(pointer) for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)):
+        return "raw"
     with Image.open(source) as image:
         used = str(image.info.get("compression", "tiff_adobe_deflate"))
     return used if used in _LOSSLESS_TIFF else "tiff_adobe_deflate"
 
 
 def _tiff_tags(metadata: Metadata) -> Image.Exif:
-    tags = exif_block(b"Exif\0\0" + metadata.exif) if metadata.exif else Image.Exif()
+    tags = exif_block(metadata.exif) if metadata.exif else Image.Exif()
     if metadata.xmp:
         tags[ExifTags.Base.XMLPacket] = metadata.xmp
     return tags
@@ -141,7 +144,7 @@ def _without_orientation(block: bytes | None) -> bytes:
     """AVIF keeps orientation outside EXIF; Pillow rewrites the block, texts and all, to move it there."""
     if not block:
         return b""
-    exif = exif_block(b"Exif\0\0" + block)
+    exif = rebuilt_exif(exif_block(block))
     if ExifTags.Base.Orientation in exif:
         del exif[ExifTags.Base.Orientation]
     return exif.tobytes()
@@ -153,5 +156,6 @@ def _timing(source: Path) -> dict[str, Any]:
         durations = []
         for frame in range(getattr(image, "n_frames", 1)):
             image.seek(frame)
+            image.load()  # WebP tells a frame's duration only then
             durations.append(int(image.info.get("duration", 100)))
         return {"duration": durations, "loop": int(image.info.get("loop", 0))}

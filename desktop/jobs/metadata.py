@@ -1,15 +1,18 @@
 """What a photograph says about itself, carried from the source to its outputs."""
 
 import re
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image
 
 from shared.media import open_image
 from shared.presets.manifest import MetadataPolicy
 
-__all__ = ["Metadata", "exif_block", "for_output", "read_metadata"]
+__all__ = ["Metadata", "exif_block", "for_output", "read_metadata", "rebuilt_exif"]
 
 _GPS = ExifTags.IFD.GPSInfo
 _EXIF = ExifTags.IFD.Exif
@@ -19,6 +22,11 @@ _STORAGE_TAGS = frozenset(
     {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 285, 290, 291, 297, 301, 317, 318,
      319, 320, 322, 323, 324, 325, 330, 338, 339, 347, 529, 530, 531, 532, 700, 34675}
 )  # fmt: skip
+# Offsets to groups, which Pillow keeps apart.
+_POINTERS = frozenset({int(_EXIF), int(_GPS), int(ExifTags.IFD.Interop)})
+_SIZE_TAGS = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+_PREFIX = b"Exif\x00\x00"
+_UNREADABLE = (ValueError, TypeError, KeyError, SyntaxError, OSError, OverflowError, struct.error)
 _XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))[2-8]')
 _XMP_GPS = re.compile(rb'\s+exif:GPS\w+="[^"]*"|<exif:GPS(\w+)>.*?</exif:GPS\1>', re.DOTALL)
 _COLOUR_SPACES = {b"RGB ": frozenset({"RGB", "RGBA"}), b"GRAY": frozenset({"L", "LA"})}
@@ -64,45 +72,55 @@ def exif_block(data: bytes) -> Image.Exif:
     """The block as Pillow's object, its texts as the bytes they were: Pillow would write "?" for "é"."""
     exif = Image.Exif()
     exif.load(data)
-    for group in (exif, exif.get_ifd(_EXIF), exif.get_ifd(_GPS)):
-        for tag, value in tuple(group.items()):
-            if isinstance(value, str) and not value.isascii():
-                group[tag] = value.encode("latin-1", "replace")
+    for group in (exif, *(exif.get_ifd(pointer) for pointer in (_EXIF, _GPS))):
+        group.update(_texts_as_bytes(group))
     return exif
+
+
+def rebuilt_exif(exif: Image.Exif, *, without_gps: bool = False) -> Image.Exif:
+    """The same in a fresh object, without the thumbnail and what only describes the source's storage."""
+    fresh = Image.Exif()
+    fresh.update({tag: value for tag, value in exif.items() if tag not in _STORAGE_TAGS | _POINTERS})
+    fresh.update(_texts_as_bytes(fresh))
+    for pointer in (_EXIF,) if without_gps else (_EXIF, _GPS):
+        details = exif.get_ifd(pointer)
+        if details:
+            details = {tag: value for tag, value in details.items() if tag != ExifTags.IFD.Interop}
+            fresh.get_ifd(pointer).update(details | _texts_as_bytes(details))
+    return fresh
+
+
+def _texts_as_bytes(group: Mapping[int, Any]) -> dict[int, bytes]:
+    return {
+        tag: value.encode("latin-1", "replace")
+        for tag, value in group.items()
+        if isinstance(value, str) and not value.isascii()
+    }
 
 
 def _raw_exif(image: Image.Image) -> bytes | None:
     raw = image.info.get("exif")
     if isinstance(raw, bytes) and raw:
-        return raw.removeprefix(b"Exif\x00\x00")
+        return raw.removeprefix(_PREFIX)
     if image.format != "TIFF":
         return None
-    exif = image.getexif()
-    kept = Image.Exif()
-    for tag, value in exif.items():
-        if tag not in _STORAGE_TAGS:
-            kept[tag] = value
-    for group in (_EXIF, _GPS):
-        kept.get_ifd(group).update(exif.get_ifd(group))
-    return kept.tobytes().removeprefix(b"Exif\x00\x00") if len(kept) else None
+    exif = rebuilt_exif(image.getexif())
+    return exif.tobytes().removeprefix(_PREFIX) if len(exif) else None
 
 
 def _upright_exif(data: bytes, *, size: tuple[int, int], drop_gps: bool) -> bytes | None:
     try:
-        exif = exif_block(data)
+        loaded = Image.Exif()
+        loaded.load(data)
+        exif = rebuilt_exif(loaded, without_gps=drop_gps)
         if _ORIENTATION in exif:
             exif[_ORIENTATION] = 1
         details = exif.get_ifd(_EXIF)
-        for tag, length in zip(
-            (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True
-        ):
+        for tag, length in zip(_SIZE_TAGS, size, strict=True):
             if tag in details:
                 details[tag] = length
-        if drop_gps and _GPS in exif:
-            del exif[_GPS]
-            exif.get_ifd(_GPS).clear()
-        return exif.tobytes().removeprefix(b"Exif\x00\x00")
-    except (ValueError, TypeError, KeyError, SyntaxError, OSError, OverflowError):
+        return exif.tobytes().removeprefix(_PREFIX)
+    except _UNREADABLE:
         return None  # a block that cannot be read cannot be made right either
 
 

@@ -6,13 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from desktop.jobs.bell import Bell
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
-from desktop.store.job import Delivery, Job, NewJob
+from desktop.store.job import Job, JobError, NewJob
 from shared.errors import UsageError
 from shared.ids import new_id
-from shared.jobs.events import JobEvent, Queued
+from shared.jobs.events import Failed, JobEvent, Queued
 from shared.jobs.state import JobState, is_terminal
 
 __all__ = ["JobChange", "JobQueue", "Listener", "NewJob", "NotRetryable"]
@@ -34,12 +35,9 @@ Listener = Callable[[JobChange], None]
 
 
 class JobQueue:
-    """All methods belong to one event loop. Listeners are called on it, in order, and must be quick.
+    """All methods belong to one event loop. Listeners are called on it, in order, and must be quick."""
 
-    `bell` is rung when there may be work: jobs submitted, adopted, or asked to end.
-    """
-
-    def __init__(self, *, database: Database, holder: Holder, bell: Callable[[], None]) -> None:
+    def __init__(self, *, database: Database, holder: Holder, bell: Bell) -> None:
         self._database = database
         self._holder = holder
         self._bell = bell
@@ -55,11 +53,19 @@ class JobQueue:
         return (await self.submit_all([new], also=also))[0]
 
     async def submit_all(
-        self, new_jobs: Sequence[NewJob], *, also: Callable[[sqlite3.Connection, str], None] | None = None
+        self,
+        new_jobs: Sequence[NewJob],
+        *,
+        also: Callable[[sqlite3.Connection, str], None] | None = None,
+        renew: bool = False,
     ) -> tuple[str, ...]:
+        """Like `submit`, in one transaction. With `renew`, a job that failed or was cancelled counts
+        no longer under its key."""
         now = datetime.now(UTC)
 
         def insert(connection: sqlite3.Connection) -> list[tuple[str, bool]]:
+            if renew:
+                rows.release_failed(connection, [new.key for new in new_jobs])
             answers = [
                 rows.insert_job(connection, new, holder=self._holder.name, now=now) for new in new_jobs
             ]
@@ -76,15 +82,55 @@ class JobQueue:
             await self.adopt(keys=known)
         if self._listeners:
             await self._tell_queued([job_id for job_id, inserted in answers if inserted])
-        self._bell()
+        self._bell.ring()
         return tuple(job_id for job_id, _ in answers)
+
+    async def refuse(
+        self,
+        new: NewJob,
+        error: JobError,
+        *,
+        also: Callable[[sqlite3.Connection, str], None] | None = None,
+    ) -> str:
+        """Journal a job that cannot be run as failed: it stands in the error list, and can be retried."""
+        now = datetime.now(UTC)
+
+        def insert(connection: sqlite3.Connection) -> tuple[Job, bool]:
+            job_id, inserted = rows.insert_job(connection, new, holder=self._holder.name, now=now)
+            if inserted:
+                rows.fail_job(connection, job_id, error=error, now=now)
+            if also is not None:
+                also(connection, job_id)
+            return rows.find_job(connection, job_id), inserted
+
+        job, inserted = await self._database.write(insert)
+        if inserted:
+            told = Failed(
+                job_id=job.id,
+                attempt=1,
+                at=now,
+                code=error.code,
+                message=error.message,
+                retryable=error.retryable,
+            )
+            self.tell(JobChange(job, told))
+        return job.id
 
     async def get(self, job_id: str) -> Job:
         """Raises UnknownJob."""
         return await self._database.read(lambda connection: rows.find_job(connection, job_id))
 
-    async def latest(self, limit: int) -> tuple[Job, ...]:
-        return await self._database.read(lambda connection: rows.latest_jobs(connection, limit))
+    async def with_keys(self, keys: Collection[str]) -> tuple[Job, ...]:
+        """The jobs that hold these keys."""
+        return await self._database.read(lambda connection: rows.jobs_with_keys(connection, keys))
+
+    async def find(self, beginning: str) -> Job:
+        """The one job whose id begins so. Raises UnknownJob."""
+        return await self._database.read(lambda connection: rows.find_job_by_prefix(connection, beginning))
+
+    async def latest(self, limit: int, *, state: JobState | None = None) -> tuple[Job, ...]:
+        """Newest first."""
+        return await self._database.read(lambda connection: rows.latest_jobs(connection, limit, state))
 
     async def adopt(self, *, batch: str | None = None, keys: Collection[str] | None = None) -> int:
         """Take over the open jobs of dead processes: all, those of a batch, or those with a key."""
@@ -97,7 +143,7 @@ class JobQueue:
                 connection, holder=self._holder.name, dead=dead, batch=batch, keys=keys
             )
         )
-        self._bell()
+        self._bell.ring(rescan=True)
         return adopted
 
     async def cancel(self, job_id: str) -> None:
@@ -107,16 +153,19 @@ class JobQueue:
             return
         await self._database.write(lambda connection: rows.request_cancel(connection, job_id))
         await self.adopt(keys={job.order.key})
-        self._bell()
+        self._bell.ring()
 
     async def retry(self, job_id: str) -> str:
         """Journal a new job for the same work. Raises UnknownJob, NotRetryable."""
-        job = await self.get(job_id)
+        return await self.submit(self.again(await self.get(job_id)))
+
+    def again(self, job: Job, *, batch: str | None = None) -> NewJob:
+        """The same work as a new job with `retry_of`. Raises NotRetryable."""
         if not is_terminal(job.state):
-            raise NotRetryable(f"job {job_id} is still {job.state}; cancel it first", job=job_id)
-        if job.state is JobState.COMPLETED and job.delivery is Delivery.DELIVERED:
-            raise NotRetryable(f"job {job_id} is done: there is nothing to retry", job=job_id)
-        return await self.submit(replace(job.order, key=f"retry:{new_id()}", retry_of=job_id))
+            raise NotRetryable(f"job {job.id} is still {job.state}; cancel it first", job=job.id)
+        if job.state is JobState.COMPLETED:
+            raise NotRetryable(f"job {job.id} is done: there is nothing to retry", job=job.id)
+        return replace(job.order, key=f"retry#{new_id()}", retry_of=job.id, batch=batch or job.order.batch)
 
     async def release(self, job_ids: Sequence[str]) -> None:
         """Free the keys of ended jobs once their results were reported: asking again runs again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from desktop.engines.registry import EngineRegistry, Seat
+from desktop.jobs.bell import Bell
 from desktop.jobs.course import Course
 from desktop.jobs.queue import JobQueue
 from desktop.jobs.recovery import NextStep, next_step
@@ -49,7 +50,7 @@ class JobRunner:
         queue: JobQueue,
         engines: EngineRegistry,
         course: Course,
-        bell: asyncio.Event,
+        bell: Bell,
         patience_s: float | None,
     ) -> None:
         self._database = database
@@ -72,28 +73,16 @@ class JobRunner:
         """Until cancelled. What is open then stays in the journal, for the next process."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                rung = self._bell.is_set()
-                self._bell.clear()
-                if rung or await self._changed_by_others():
+                rung, rescan = self._bell.answer()
+                if rescan:
+                    self._after, self._redeliver_at = 0, 0.0
+                if rung or rescan or await self._changed_by_others():
                     await self._take_cancels()
                     await self._take_new()
                 await self._take_put_off()
                 await self._take_undelivered()
                 self._fill(tasks)
-                await self._wait()
-
-    def take_adopted(self) -> None:
-        """Look at all open jobs again: some now belong to this process."""
-        self._after = 0
-        self._redeliver_at = 0.0
-        self._bell.set()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_POLL_S):
-                await self._bell.wait()
-        except TimeoutError:
-            return
+                await self._bell.wait(_POLL_S)
 
     async def _changed_by_others(self) -> bool:
         changes = await self._database.changes_by_others()
@@ -186,7 +175,7 @@ class JobRunner:
         finally:
             lane.open -= 1
             del self._cancels[job_id]
-            self._bell.set()
+            self._bell.ring()
 
     async def _run_guarded(self, job_id: str, lane: _Lane) -> None:
         job = await self._queue.get(job_id)

@@ -21,12 +21,15 @@ __all__ = [
     "complete_job",
     "fail_job",
     "find_job",
+    "find_job_by_prefix",
     "holders_of_open_jobs",
     "insert_job",
+    "jobs_with_keys",
     "latest_jobs",
     "open_jobs",
     "record_delivery",
     "record_outputs",
+    "release_failed",
     "release_keys",
     "request_cancel",
     "requeue_job",
@@ -68,9 +71,27 @@ def find_job(connection: sqlite3.Connection, job_id: str) -> Job:
     return job_from_row(row)
 
 
-def latest_jobs(connection: sqlite3.Connection, limit: int) -> tuple[Job, ...]:
+def jobs_with_keys(connection: sqlite3.Connection, keys: Collection[str]) -> tuple[Job, ...]:
+    rows = [connection.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone() for key in keys]
+    return tuple(job_from_row(row) for row in rows if row is not None)
+
+
+def find_job_by_prefix(connection: sqlite3.Connection, beginning: str) -> Job:
+    """Raises UnknownJob when none or several ids begin so."""
+    rows = connection.execute(
+        "SELECT * FROM jobs WHERE id >= ? AND id < ? || 'g' LIMIT 2", (beginning, beginning)
+    ).fetchall()
+    if len(rows) == 1 and beginning:
+        return job_from_row(rows[0])
+    what = "several jobs begin with" if rows else "there is no job"
+    raise UnknownJob(f"{what} {beginning}; see `safelight jobs list --json`", job=beginning)
+
+
+def latest_jobs(connection: sqlite3.Connection, limit: int, state: JobState | None = None) -> tuple[Job, ...]:
     """Newest first."""
-    rows = connection.execute("SELECT * FROM jobs ORDER BY seq DESC LIMIT ?", (limit,))
+    rows = connection.execute(
+        "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY seq DESC LIMIT ?2", (state, limit)
+    )
     return tuple(job_from_row(row) for row in rows)
 
 
@@ -144,6 +165,17 @@ def release_keys(connection: sqlite3.Connection, job_ids: Sequence[str]) -> None
         WHERE id = ? AND state IN ('completed', 'failed', 'cancelled', 'expired') AND instr(key, '#') = 0
         """,
         [(job_id,) for job_id in job_ids],
+    )
+
+
+def release_failed(connection: sqlite3.Connection, keys: Collection[str]) -> None:
+    """Free those of the keys whose job ended without a result."""
+    connection.executemany(
+        """
+        UPDATE jobs SET key = key || '#' || id
+        WHERE key = ? AND state IN ('failed', 'cancelled', 'expired')
+        """,
+        [(key,) for key in keys],
     )
 
 

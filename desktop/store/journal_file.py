@@ -93,18 +93,29 @@ def _prepare(path: Path) -> Path | None:
 
 
 def _migrate(path: Path) -> None:
+    _refuse_the_future(path)
     with closing(connect(path)) as connection:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise JournalFromTheFuture(
-                f"the journal {path} is of version {version}, from a newer Safelight; this one knows "
-                f"{len(MIGRATIONS)}: install the newer Safelight, or set SAFELIGHT_DATA_DIR to another folder"
-            )
         [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
         if verdict != "ok":
             raise sqlite3.DatabaseError(verdict)
+        version = _version(connection)
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             connection.executescript(f"BEGIN IMMEDIATE;{script};PRAGMA user_version = {number};COMMIT;")
+
+
+def _refuse_the_future(path: Path) -> None:
+    """Before anything is changed, the kind of its log included."""
+    with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S)) as connection:
+        version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise JournalFromTheFuture(
+            f"the journal {path} is of version {version}, from a newer Safelight; this one knows "
+            f"{len(MIGRATIONS)}: install the newer Safelight, or set SAFELIGHT_DATA_DIR to another folder"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _set_aside(path: Path) -> Path:

@@ -1,0 +1,90 @@
+"""The composition root of the core."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from desktop.catalog import Catalog
+from desktop.engines.registry import EngineMaker, EngineRegistry
+from desktop.jobs.bell import Bell
+from desktop.jobs.course import Course
+from desktop.jobs.delivery import Deliverer
+from desktop.jobs.queue import JobQueue
+from desktop.jobs.runner import JobRunner
+from desktop.runtime.runtime import Runtime
+from desktop.settings import Settings
+from desktop.store.database import Database
+from desktop.store.holder import Holder
+from desktop.store.job import EngineChoice
+from shared.engines.base import Engine
+from shared.presets.bundle import shipped_presets_folder
+
+__all__ = ["open_runtime"]
+
+_ADOPT_EVERY_S = 10.0
+_COMFY_PREFETCH = 2
+_CLOUD_OPEN = 8
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, *, patience_s: float | None = None, adopt: bool = False
+) -> AsyncIterator[Runtime]:
+    """The core, running its jobs while inside; what is open at the end stays in the journal.
+
+    `adopt` takes over whatever dead processes left, now and while it runs: for the window.
+    `patience_s` is how long a job waits for an engine that does not answer; None: for ever.
+    """
+    with Holder(settings.paths.holders) as holder:
+        async with Database(settings.paths.journal) as database, _engines(settings) as engines:
+            bell = Bell()
+            queue = JobQueue(database=database, holder=holder, bell=bell)
+            catalog = Catalog((shipped_presets_folder(), settings.paths.presets))
+            deliverer = Deliverer(database=database, default_quality=settings.jpeg_quality)
+            course = Course(database=database, queue=queue, catalog=catalog, deliverer=deliverer)
+            runner = JobRunner(
+                database=database,
+                holder=holder,
+                queue=queue,
+                engines=engines,
+                course=course,
+                bell=bell,
+                patience_s=patience_s,
+            )
+            runtime = Runtime(
+                settings=settings,
+                database=database,
+                holder=holder,
+                queue=queue,
+                catalog=catalog,
+                engines=engines,
+            )
+            tasks = [asyncio.create_task(runner.run(), name="job-runner")]
+            if adopt:
+                tasks.append(asyncio.create_task(_adopt_for_ever(queue), name="adoption"))
+            try:
+                yield runtime
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+
+
+async def _adopt_for_ever(queue: JobQueue) -> None:
+    while True:
+        await queue.adopt()
+        await asyncio.sleep(_ADOPT_EVERY_S)
+
+
+@asynccontextmanager
+async def _engines(settings: Settings) -> AsyncIterator[EngineRegistry]:
+    registry = EngineRegistry(
+        makers=_makers(settings),
+        default=EngineChoice(settings.engine),
+        allow_plain_http=settings.allow_plain_http,
+    )
+    try:
+        yield registry
+    finally:
+        await registry.aclose()
