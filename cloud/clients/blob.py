@@ -15,7 +15,15 @@ from typing import Protocol
 from shared.errors import FatalError, TransientError
 from shared.files import flush_folder
 
-__all__ = ["BlobMissing", "BlobStore", "BlobUnavailable", "LocalBlobStore", "SignedLink", "checked_key"]
+__all__ = [
+    "BlobMissing",
+    "BlobStore",
+    "BlobUnavailable",
+    "LocalBlobStore",
+    "SignedLink",
+    "artifact_key",
+    "checked_key",
+]
 
 _CHUNK_BYTES = 256 * 1024
 _KEY = re.compile(r"[a-z0-9][a-z0-9/_-]{0,199}")
@@ -83,6 +91,11 @@ class BlobStore(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+def artifact_key(account_id: str, digest: str) -> str:
+    """Where an artifact's checked bytes are: accounts share none, so that none tells of another's."""
+    return checked_key(f"artifacts/{account_id}/{digest}")
 
 
 def checked_key(key: str) -> str:

@@ -6,15 +6,15 @@ heartbeat being alive: a heartbeat that hangs or dies leaves the fence where it 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import TypeVar, assert_never
 
 import structlog
 
 from cloud.clients.queue import Waiter
+from cloud.services.attempts import Order
 from shared.errors import TransientError
 
-__all__ = ["Beat", "LeaseLost", "under_lease"]
+__all__ = ["LeaseLost", "under_lease"]
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -30,18 +30,10 @@ class LeaseLost(TransientError):
     code = "lease_lost"
 
 
-class Beat(StrEnum):
-    """What a renewal found."""
-
-    HELD = "held"
-    UNWANTED = "unwanted"  # held, but the job is to be cancelled
-    GONE = "gone"  # another attempt has begun, or the job has ended
-
-
 async def under_lease(
     work: Callable[[asyncio.Event], Awaitable[_T]],
     *,
-    renew: Callable[[], Awaitable[Beat]],
+    renew: Callable[[], Awaitable[Order]],
     lease_s: float,
     since: float,
     cancels: Waiter,
@@ -68,7 +60,7 @@ async def under_lease(
 
 
 async def _beat(
-    renew: Callable[[], Awaitable[Beat]],
+    renew: Callable[[], Awaitable[Order]],
     lease_s: float,
     cancels: Waiter,
     fence: asyncio.Timeout,
@@ -80,20 +72,20 @@ async def _beat(
         await cancels.wait(pause_s)
         begun = clock()
         try:
-            beat = await renew()
+            order = await renew()
         except Exception as error:  # noqa: BLE001 - whatever kept the database away, the fence decides
             _log.warning("heartbeat_failed", error=repr(error))
             pause_s = min(_RETRY_S, lease_s / _BEATS_PER_LEASE)
             continue
         pause_s = lease_s / _BEATS_PER_LEASE
-        match beat:
-            case Beat.GONE:
+        match order:
+            case Order.STOP:
                 fence.reschedule(clock())
                 return
-            case Beat.UNWANTED:
+            case Order.CANCEL:
                 unwanted.set()
-            case Beat.HELD:
+            case Order.GO_ON:
                 pass
             case _:
-                assert_never(beat)
+                assert_never(order)
         fence.reschedule(begun + _FENCE * lease_s)

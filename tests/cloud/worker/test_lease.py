@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from cloud.clients.queue import Waiter
-from cloud.worker.lease import Beat, LeaseLost, under_lease
+from cloud.services.attempts import Order
+from cloud.worker.lease import LeaseLost, under_lease
 from shared.errors import TransientError
 
 LEASE_S = 0.4
@@ -31,15 +32,15 @@ async def test_a_renewed_lease_outlives_itself() -> None:
             await renewals.acquire()
         return "done"
 
-    async def renew() -> Beat:
+    async def renew() -> Order:
         renewals.release()
-        return Beat.HELD
+        return Order.GO_ON
 
     assert await _hold(work, renew) == "done"
 
 
 async def test_a_heartbeat_that_hangs_ends_the_work_before_the_lease_does() -> None:
-    async def renew() -> Beat:
+    async def renew() -> Order:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -53,7 +54,7 @@ async def test_a_heartbeat_that_hangs_ends_the_work_before_the_lease_does() -> N
 async def test_an_unreachable_database_is_asked_again_until_the_fence() -> None:
     asked = 0
 
-    async def renew() -> Beat:
+    async def renew() -> Order:
         nonlocal asked
         asked += 1
         raise TransientError("away")
@@ -66,10 +67,10 @@ async def test_an_unreachable_database_is_asked_again_until_the_fence() -> None:
 async def test_a_database_that_comes_back_in_time_is_enough() -> None:
     beats = iter([TransientError("away"), TransientError("away")])
 
-    async def renew() -> Beat:
+    async def renew() -> Order:
         for failure in beats:
             raise failure
-        return Beat.HELD
+        return Order.GO_ON
 
     async def work(_unwanted: asyncio.Event) -> str:
         await asyncio.sleep(1.5 * LEASE_S)
@@ -79,8 +80,8 @@ async def test_a_database_that_comes_back_in_time_is_enough() -> None:
 
 
 async def test_a_lease_taken_by_another_stops_the_work_at_once() -> None:
-    async def renew() -> Beat:
-        return Beat.GONE
+    async def renew() -> Order:
+        return Order.STOP
 
     cancels = Waiter()
     cancels.ring()
@@ -90,8 +91,8 @@ async def test_a_lease_taken_by_another_stops_the_work_at_once() -> None:
 
 
 async def test_the_bell_brings_a_cancellation_at_once() -> None:
-    async def renew() -> Beat:
-        return Beat.UNWANTED
+    async def renew() -> Order:
+        return Order.CANCEL
 
     async def work(unwanted: asyncio.Event) -> str:
         cancels.ring()
@@ -107,8 +108,8 @@ async def test_a_timeout_of_the_work_itself_is_no_lost_lease() -> None:
     async def work(_unwanted: asyncio.Event) -> None:
         raise TimeoutError("its own")
 
-    async def renew() -> Beat:
-        return Beat.HELD
+    async def renew() -> Order:
+        return Order.GO_ON
 
     with pytest.raises(TimeoutError, match="its own"):
         await _hold(work, renew)
