@@ -6,7 +6,7 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-pytest_plugins = ("tests.support.redis", "tests.support.postgres")
+pytest_plugins = ("tests.support.redis", "tests.support.postgres", "tests.support.databases")
 
 
 @pytest.fixture(autouse=True)

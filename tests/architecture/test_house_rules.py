@@ -30,6 +30,7 @@ MAY_CATCH_EVERYTHING = (
     "desktop/state/bridge.py",
     "desktop/jobs/runner.py",
     "desktop/store/database.py",  # hands what a write raised to the task that awaits it
+    "cloud/repositories/sqlite.py",  # likewise
     "cloud/cli",
     "cloud/tasks/",
     "cloud/worker/",

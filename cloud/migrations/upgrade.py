@@ -1,0 +1,58 @@
+"""Bring a database to the newest version, or say which it has."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from cloud.repositories.postgres import postgres_engine
+from cloud.repositories.sqlite import sqlite_engine
+
+__all__ = ["is_current", "migrate_postgres", "migrate_sqlite", "upgrade"]
+
+_LOCK = 0x5AFE1165
+
+
+def migrate_sqlite(path: Path) -> None:
+    engine = sqlite_engine(path)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            upgrade(connection)
+            connection.exec_driver_sql("COMMIT")
+    finally:
+        engine.dispose()
+
+
+async def migrate_postgres(url: str) -> None:
+    """Several may try at once: the second waits for the first."""
+    engine = postgres_engine(url, connections=1)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT set_config('lock_timeout', '0', true)"))
+            await connection.execute(text("SELECT set_config('statement_timeout', '0', true)"))
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.run_sync(upgrade)
+    finally:
+        await engine.dispose()
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """In the transaction of the connection."""
+    command.upgrade(_config(connection), revision)
+
+
+def is_current(connection: Connection) -> bool:
+    script = ScriptDirectory.from_config(_config(connection))
+    return MigrationContext.configure(connection).get_current_heads() == tuple(script.get_heads())
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,81 @@
+"""The migrations lead to what the tables say, on both databases."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from cloud.migrations.upgrade import is_current, migrate_postgres, migrate_sqlite
+from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
+from cloud.tables import account, artifact, event, job
+from cloud.tables.base import METADATA
+from shared.ids import new_id
+from shared.jobs.state import JobState, may_become
+from tests.support.postgres import PostgresServer
+
+TABLES = (account, artifact, event, job)  # known to METADATA once imported
+
+
+async def test_migrations_match_the_tables(database: Database) -> None:
+    def difference(unit: Unit) -> object:
+        context = MigrationContext.configure(unit.connection, opts={"compare_type": True})
+        return compare_metadata(context, METADATA)
+
+    assert await database.read(difference) == []
+
+
+async def test_newest_version_is_known(database: Database) -> None:
+    assert await database.read(lambda unit: is_current(unit.connection))
+
+
+def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        migrate_sqlite(tmp_path / "safelight.db")
+    with sqlite3.connect(tmp_path / "safelight.db") as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+    connection.close()
+
+
+def test_migrating_postgres_twice_changes_nothing(postgres_server: PostgresServer) -> None:
+    url = postgres_server.new_database()
+    for _ in range(2):
+        asyncio.run(migrate_postgres(url))
+    rows = postgres_server.execute("SELECT count(*) FROM alembic_version", database=url.rpartition("/")[2])
+    assert rows[0]["count"] == 1
+
+
+@pytest.mark.parametrize("state", JobState)
+async def test_database_refuses_illegal_transitions(database: Database, state: JobState) -> None:
+    """Every step that the transition table forbids, written past the services."""
+    for target in JobState:
+        legal = state is target or state in may_become(target)
+        if legal:
+            await database.write(lambda unit, target=target: _step(unit.connection, state, target))
+        else:
+            with pytest.raises(DBAPIError, match="illegal transition"):
+                await database.write(lambda unit, target=target: _step(unit.connection, state, target))
+
+
+def _step(connection: Connection, state: JobState, target: JobState) -> None:
+    account_id, job_id = new_id(), new_id()
+    now = "2026-01-01 00:00:00"
+    connection.execute(
+        text(
+            f"INSERT INTO accounts (id, name, last_event, created_at) VALUES ('{account_id}', 'a', 0, '{now}')"
+        )
+    )
+    connection.execute(
+        text(
+            "INSERT INTO jobs (id, account_id, pool, priority, preset_id, preset_version, preset_digest,"
+            ' "values", inputs, state, attempt, crashes, alone, created_at, queued_at)'
+            f" VALUES ('{job_id}', '{account_id}', 'p', 0, 'x', '1', 'd', '{{}}', '{{}}', '{state}',"
+            f" 0, 0, false, '{now}', '{now}')"
+        )
+    )
+    connection.execute(text(f"UPDATE jobs SET state = '{target}' WHERE id = '{job_id}'"))
