@@ -42,18 +42,28 @@ class Doorbell(QObject):
         self._server.close()
 
     def _answer(self) -> None:
-        socket = self._server.nextPendingConnection()
-        socket.readyRead.connect(lambda: self._read(socket))
-        socket.disconnected.connect(socket.deleteLater)
-        if socket.bytesAvailable():
-            self._read(socket)
+        caller = _Caller(self._server.nextPendingConnection(), self)
+        caller.spoken.connect(self.rung)
+        caller.listen()
 
-    def _read(self, socket: QLocalSocket) -> None:
-        if not socket.canReadLine():
-            if socket.bytesAvailable() > _MAX_MESSAGE_BYTES:
-                socket.abort()
-            return
-        self.rung.emit(_paths(bytes(socket.readLine().data())))
+
+class _Caller(QObject):
+    """One later start, until it hangs up."""
+
+    spoken = Signal(object)  # tuple[Path, ...]
+
+    def __init__(self, socket: QLocalSocket, parent: QObject) -> None:
+        super().__init__(parent)
+        socket.setParent(self)
+        self._socket = socket
+        socket.readyRead.connect(self.listen)
+        socket.disconnected.connect(self.deleteLater)
+
+    def listen(self) -> None:
+        if self._socket.canReadLine():
+            self.spoken.emit(_paths(bytes(self._socket.readLine().data())))
+        elif self._socket.bytesAvailable() > _MAX_MESSAGE_BYTES:
+            self._socket.abort()
 
 
 def _paths(line: bytes) -> tuple[Path, ...]:

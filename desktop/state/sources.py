@@ -101,7 +101,7 @@ class Sources(QObject):
 
     def _save(self, picture: QImage, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if picture.save(str(path), b"PNG"):
+        if picture.save(str(path)):
             self._found.emit(_Found({path: (path,)}, ()))
         else:
             self._found.emit(_Found({}, (f"{path} could not be written: is the disk full?",)))
