@@ -100,7 +100,7 @@ class CommandBatch:
     def _add(self, job_id: str, source_name: str) -> None:
         if job_id not in self._open and job_id not in self._ended:
             self._open[job_id] = source_name
-            self._report.add(source_name)
+            self._report.add()
 
     def _take(self, change: JobChange) -> None:
         job, event = change.job, change.event

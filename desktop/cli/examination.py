@@ -76,10 +76,14 @@ async def _core(settings: Settings) -> AsyncIterator[Finding]:
 async def _journal(runtime: Runtime) -> Finding:
     aside = runtime.database.set_aside
     if aside is not None:
-        return Finding(Verdict.NOTE, "journal", f"was damaged; the old one is {aside}, and a new one was begun")
+        return Finding(
+            Verdict.NOTE, "journal", f"was damaged; the old one is {aside}, and a new one was begun"
+        )
     failed = len(await runtime.queue.latest(10_000, state=JobState.FAILED))
     waiting = len(await runtime.queue.latest(10_000, state=JobState.QUEUED))
-    return Finding(Verdict.GOOD, "journal", f"{waiting} jobs wait, {failed} failed (safelight jobs list --failed)")
+    return Finding(
+        Verdict.GOOD, "journal", f"{waiting} jobs wait, {failed} failed (safelight jobs list --failed)"
+    )
 
 
 async def _presets(runtime: Runtime) -> Finding:

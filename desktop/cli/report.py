@@ -27,7 +27,9 @@ class Report(Protocol):
         """Whether all that failed did so because no engine answered."""
         ...
 
-    def add(self, source_name: str) -> None: ...
+    def add(self) -> None:
+        """One more job is under way."""
+        ...
 
     def tell(self, source_name: str, event: JobEvent, *, problem: str | None = None) -> None:
         """`problem` says why a completed job could not be delivered."""
@@ -68,7 +70,7 @@ class _Tally:
 class JsonReport(_Tally):
     """One event per line on stdout; ASCII, so that names that are no text come through."""
 
-    def add(self, source_name: str) -> None:
+    def add(self) -> None:
         return
 
     def tell(self, source_name: str, event: JobEvent, *, problem: str | None = None) -> None:
@@ -101,7 +103,7 @@ class TextReport(_Tally):
         self._task = self._bar.add_task("developing", total=None)
         self._bar.start()
 
-    def add(self, source_name: str) -> None:
+    def add(self) -> None:
         self._total += 1
         self._bar.update(self._task, total=self._total)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+
 from desktop.cli.batch import CommandBatch
 from desktop.cli.exit_code import ExitCode
 from desktop.cli.report import open_report

@@ -1,7 +1,7 @@
 """The engines of this process: made when first needed, asked whether they answer, matched to jobs."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -30,11 +30,15 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class EngineMaker:
-    """`make` gets the server's address; None stands for the only one there is."""
+    """`make` gets the server's address; None stands for the only one there is.
+
+    `close` ends what the engines share, after they were closed.
+    """
 
     make: Callable[[str | None], Engine]
     capacity: int
     address: str | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 class EngineRegistry:
@@ -89,6 +93,9 @@ class EngineRegistry:
         for seat in self._seats.values():
             await seat.engine.aclose()
         self._seats.clear()
+        for maker in self._makers.values():
+            if maker.close is not None:
+                await maker.close()
 
     async def _reachable_comfy(self, foreign: frozenset[str]) -> Seat:
         seat = self._seat(EngineChoice.COMFY, None)

@@ -48,6 +48,9 @@ from shared.presets.bundle import Preset
 __all__ = ["Course", "RunTimedOut"]
 
 
+_DELIVERED_AT_ONCE = 4
+
+
 class RunTimedOut(TransientError):
     code = "timeout"
 
@@ -64,10 +67,14 @@ class Course:
         self._queue = queue
         self._catalog = catalog
         self._deliverer = deliverer
+        self._delivering = asyncio.Semaphore(_DELIVERED_AT_ONCE)
 
-    async def run(self, job: Job, engine: Engine, cancel: asyncio.Event) -> None:
+    async def run(
+        self, job: Job, engine: Engine, cancel: asyncio.Event, left_engine: Callable[[], None]
+    ) -> None:
         """Take the job on from where the journal says it is, to its end.
 
+        `left_engine` is called once the engine has room for another one.
         Raises EngineUnavailable with the job as it was, and whatever makes the job fail.
         """
         preset = await self.preset_of(job)
@@ -77,7 +84,9 @@ class Course:
         if step in {NextStep.PREPARE, NextStep.FOLLOW}:
             job = await self._follow(job, preset, engine, cancel)
         if next_step(job) is NextStep.DELIVER:
-            await self._deliver(job, preset, engine, cancel)
+            async with self._delivering:
+                left_engine()
+                await self._deliver(job, preset, engine, cancel)
 
     async def preset_of(self, job: Job) -> Preset | None:
         """Raises PresetGone."""

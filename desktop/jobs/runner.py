@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -170,18 +171,25 @@ class JobRunner:
                 tasks.create_task(self._run_one(job_id, lane))
 
     async def _run_one(self, job_id: str, lane: _Lane) -> None:
-        try:
-            await self._run_guarded(job_id, lane)
-        finally:
-            lane.open -= 1
-            del self._cancels[job_id]
+        at_engine = True
+
+        def left_engine() -> None:
+            nonlocal at_engine
+            lane.open -= at_engine
+            at_engine = False
             self._bell.ring()
 
-    async def _run_guarded(self, job_id: str, lane: _Lane) -> None:
+        try:
+            await self._run_guarded(job_id, lane, left_engine)
+        finally:
+            left_engine()
+            del self._cancels[job_id]
+
+    async def _run_guarded(self, job_id: str, lane: _Lane, left_engine: Callable[[], None]) -> None:
         job = await self._queue.get(job_id)
         with structlog.contextvars.bound_contextvars(job=job_id, engine=lane.seat.key):
             try:
-                await self._course.run(job, lane.seat.engine, self._cancels[job_id])
+                await self._course.run(job, lane.seat.engine, self._cancels[job_id], left_engine)
             except EngineUnavailable as error:
                 _log.warning("engine_unavailable", reason=error.message)
                 await self._put_off_or_fail(job_id, error)

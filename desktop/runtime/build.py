@@ -1,30 +1,27 @@
 """The composition root of the core."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from desktop.catalog import Catalog
-from desktop.engines.registry import EngineMaker, EngineRegistry
+from desktop.engines.registry import EngineRegistry
 from desktop.jobs.bell import Bell
 from desktop.jobs.course import Course
 from desktop.jobs.delivery import Deliverer
 from desktop.jobs.queue import JobQueue
 from desktop.jobs.runner import JobRunner
+from desktop.runtime.engine_makers import engine_makers
 from desktop.runtime.runtime import Runtime
 from desktop.settings import Settings
 from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import EngineChoice
-from shared.engines.base import Engine
 from shared.presets.bundle import shipped_presets_folder
 
 __all__ = ["open_runtime"]
 
 _ADOPT_EVERY_S = 10.0
-_COMFY_PREFETCH = 2
-_CLOUD_OPEN = 8
 
 
 @asynccontextmanager
@@ -60,15 +57,34 @@ async def open_runtime(
                 catalog=catalog,
                 engines=engines,
             )
-            tasks = [asyncio.create_task(runner.run(), name="job-runner")]
-            if adopt:
-                tasks.append(asyncio.create_task(_adopt_for_ever(queue), name="adoption"))
-            try:
+            work = [runner.run(), *([_adopt_for_ever(queue)] if adopt else [])]
+            async with _at_work(work):
                 yield runtime
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def _at_work(coroutines: Sequence[Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """They run while inside; if one breaks, so does the inside, with its error."""
+    inside = asyncio.current_task()
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+
+    def check(task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception() is not None and inside is not None:
+            inside.cancel()
+
+    for task in tasks:
+        task.add_done_callback(check)
+    try:
+        yield
+    except asyncio.CancelledError:
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+        raise
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _adopt_for_ever(queue: JobQueue) -> None:
@@ -80,7 +96,7 @@ async def _adopt_for_ever(queue: JobQueue) -> None:
 @asynccontextmanager
 async def _engines(settings: Settings) -> AsyncIterator[EngineRegistry]:
     registry = EngineRegistry(
-        makers=_makers(settings),
+        makers=engine_makers(settings),
         default=EngineChoice(settings.engine),
         allow_plain_http=settings.allow_plain_http,
     )

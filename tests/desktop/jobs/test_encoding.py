@@ -55,6 +55,12 @@ def _engine_png(width: int = 40, height: int = 60, mode: str = "RGB") -> bytes:
     return buffer.getvalue()
 
 
+def _solid_png(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 20), (0, shade, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _write(source: Path, target: Path, media_type: str, **changes: object) -> Image.Image:
     options = {"quality": 92, "policy": MetadataPolicy.KEEP, "origin": ORIGIN} | changes
     frames = options.pop("frames", [_engine_png()])
@@ -160,7 +166,7 @@ def test_formats_without_metadata_are_written_too(tmp_path: Path, suffix: str, m
 def test_an_animation_keeps_its_frames_and_their_times(tmp_path: Path, suffix: str, media_type: str) -> None:
     first, *rest = [Image.new("RGB", (20, 20), (shade, 0, 0)) for shade in (0, 120, 250)]
     first.save(tmp_path / f"in.{suffix}", save_all=True, append_images=rest, duration=[100, 250, 400], loop=0)
-    frames = [_engine_png(20, 20), _engine_png(20, 20, "L"), _engine_png(20, 20, "1")]
+    frames = [_solid_png(shade) for shade in (255, 90, 10)]
     with _write(tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}", media_type, frames=frames) as made:
         durations = []
         for frame in range(made.n_frames):
