@@ -5,7 +5,7 @@ READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-comfyui lint format bench screenshots lock clean
+.PHONY: setup demo test test-comfyui lint format bench looks schema screenshots lock clean
 
 setup: $(READY)
 
@@ -38,6 +38,12 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+looks: setup
+	$(BIN)/python packaging/render_looks.py
+
+schema: setup
+	$(BIN)/python packaging/write_schema.py
 
 screenshots: setup
 	$(BIN)/python packaging/screenshots.py

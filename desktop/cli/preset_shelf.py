@@ -1,0 +1,81 @@
+"""The bundles that a `safelight presets` command is about."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from desktop.catalog import UnknownPreset
+from desktop.cli.preset_check import Flaw, check_bundle
+from desktop.cli.preset_sample import sample_flaws
+from desktop.settings import Settings, load_settings
+from shared.engines.builtin.classes import NODE_CLASSES
+from shared.engines.builtin.engine import BuiltinEngine
+from shared.engines.builtin.pool import ProcessPool
+from shared.presets.bundle import (
+    MANIFEST_FILE,
+    Preset,
+    load_preset,
+    preset_folders,
+    shipped_presets_folder,
+)
+from shared.presets.errors import PresetError
+
+__all__ = ["all_flaws", "bundles_named", "preset_here", "presets_here"]
+
+
+def presets_here() -> tuple[Preset, ...]:
+    """By id; a user's preset stands before a shipped one, a broken bundle is left out."""
+    presets: dict[str, Preset] = {}
+    for folder in _folders_here(load_settings()):
+        try:
+            preset = load_preset(folder)
+        except PresetError:
+            continue
+        presets[preset.manifest.id] = preset
+    return tuple(presets[preset_id] for preset_id in sorted(presets))
+
+
+def preset_here(preset_id: str) -> Preset:
+    """Raises UnknownPreset naming those there are."""
+    presets = {preset.manifest.id: preset for preset in presets_here()}
+    if preset_id not in presets:
+        raise UnknownPreset(
+            f"there is no preset {preset_id!r}; there are {', '.join(presets)}", field="preset"
+        )
+    return presets[preset_id]
+
+
+def bundles_named(names: Sequence[str]) -> tuple[Path, ...]:
+    """Folders as they are, ids as the folders of those presets; no names: all bundles here."""
+    if not names:
+        return tuple(_folders_here(load_settings()))
+    return tuple(_bundle(name) for name in names)
+
+
+async def all_flaws(folders: Sequence[Path], *, run: bool) -> list[tuple[Path, tuple[Flaw, ...]]]:
+    """Flaws by folder; the samples run on the built-in engine where nothing else was found."""
+    with tempfile.TemporaryDirectory(prefix="safelight-check-") as state:
+        engine = BuiltinEngine(state_folder=Path(state), pool=ProcessPool())
+        try:
+            return [(folder, await _flaws(folder, engine if run else None)) for folder in folders]
+        finally:
+            await engine.aclose()
+
+
+async def _flaws(folder: Path, engine: BuiltinEngine | None) -> tuple[Flaw, ...]:
+    flaws = check_bundle(folder)
+    if engine is None or not all(flaw.note for flaw in flaws):
+        return flaws
+    preset = load_preset(folder)
+    if not preset.manifest.instant(NODE_CLASSES):
+        says = "needs a ComfyUI, so its samples were not run"
+        return (*flaws, Flaw(file=MANIFEST_FILE, field="samples", message=says, note=True))
+    return (*flaws, *[flaw async for flaw in sample_flaws(engine, preset)])
+
+
+def _folders_here(settings: Settings) -> list[Path]:
+    return [*preset_folders(shipped_presets_folder()), *preset_folders(settings.paths.presets)]
+
+
+def _bundle(name: str) -> Path:
+    return Path(name) if Path(name).is_dir() else preset_here(name).folder

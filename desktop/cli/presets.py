@@ -1,0 +1,62 @@
+"""`safelight presets`: what presets there are, and making, checking and sharing them."""
+
+from typing import Annotated
+
+import typer
+
+from desktop.cli.options import JsonOption
+
+__all__ = ["register"]
+
+_PresetId = Annotated[str, typer.Argument(metavar="ID", help="As in `safelight presets list`.")]
+
+
+def register(app: typer.Typer) -> None:
+    commands = typer.Typer(help="List, show, check and share presets.", no_args_is_help=True)
+    commands.command("list")(_list)
+    commands.command("show")(_show)
+    commands.command("check")(_check)
+    app.add_typer(commands, name="presets")
+
+
+def _list(as_json: JsonOption = False) -> int:
+    """List the presets on this machine."""
+    from desktop.cli.preset_report import print_preset_line, print_preset_table
+    from desktop.cli.preset_shelf import presets_here
+
+    presets = presets_here()
+    if as_json:
+        for preset in presets:
+            print_preset_line(preset)
+    else:
+        print_preset_table(presets)
+    return 0
+
+
+def _show(preset_id: _PresetId, as_json: JsonOption = False) -> int:
+    """Show what a preset offers and needs."""
+    from desktop.cli.preset_report import print_preset_line, print_preset_sheet
+    from desktop.cli.preset_shelf import preset_here
+
+    preset = preset_here(preset_id)
+    (print_preset_line if as_json else print_preset_sheet)(preset)
+    return 0
+
+
+def _check(
+    bundles: Annotated[list[str] | None, typer.Argument(metavar="[FOLDER|ID]...")] = None,
+    run: Annotated[bool, typer.Option("--run/--no-run", help="Run the samples of instant presets.")] = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Check bundles; without names, all presets on this machine. Exit code 1 if one has a flaw."""
+    import asyncio
+
+    from desktop.cli.exit_code import ExitCode
+    from desktop.cli.preset_report import print_flaws
+    from desktop.cli.preset_shelf import all_flaws, bundles_named
+
+    sound = True
+    for folder, flaws in asyncio.run(all_flaws(bundles_named(bundles or []), run=run)):
+        print_flaws(folder, flaws, as_json=as_json)
+        sound &= all(flaw.note for flaw in flaws)
+    return ExitCode.DONE if sound else ExitCode.SOME_FAILED
