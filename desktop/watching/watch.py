@@ -68,6 +68,8 @@ async def open_watch(
                     await asyncio.to_thread(watch.source.unwatch)
                     for hand in hands:
                         hand.cancel()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group  # the first cause is what the caller can act on
         finally:
             unsubscribe()
 
@@ -118,6 +120,12 @@ class FolderWatch:
             in_place=self.source.is_in_place,
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing that was seen still waits for its turn, or to be certain that it is finished."""
+        on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING)
+        return not (on_their_way or self._gone.qsize() or self._withdrawals.is_busy or self._wants_scan)
+
     def heard(self, change: JobChange) -> None:
         self._withdrawals.heard(change)
         if change.job.order.batch == self._folder.id:
@@ -165,9 +173,7 @@ class FolderWatch:
         """Returns when no file is on its way and no job open that can go on."""
         while True:
             self._job_changed.clear()
-            on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING)
-            on_their_way += self._gone.qsize() + self._withdrawals.is_busy
-            if not on_their_way and not await self._has_open_jobs():
+            if self.is_idle and not await self._has_open_jobs():
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ONCE_CHECK_S):
