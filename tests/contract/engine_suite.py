@@ -29,7 +29,7 @@ from shared.jobs.events import (
     Started,
 )
 
-__all__ = ["EngineRig", "EngineSuite", "end_of", "run"]
+__all__ = ["EngineRig", "EngineSuite", "begin", "end_of", "run", "until_running"]
 
 TERMINAL = (Completed, Failed, Cancelled, Expired)
 BOUND_S = 30.0

@@ -1,15 +1,13 @@
 """The file names that the server would give, from prefixes with tokens."""
 
 import posixpath
-import re
 from collections import Counter
 from datetime import datetime
 
 from shared.engines.builtin.pixels import NodeFailed
+from shared.naming import safe_name
 
 __all__ = ["OutputNames"]
-
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"|?*\\]')
 
 
 class OutputNames:
@@ -28,7 +26,7 @@ class OutputNames:
         first = self._taken[folder, base] + 1
         self._taken[folder, base] += count
         return [
-            _UNSAFE.sub("_", f"{base.replace('%batch_num%', str(index))}_{first + index:05}_{suffix}")
+            safe_name(f"{base.replace('%batch_num%', str(index))}_{first + index:05}_{suffix}")
             for index in range(count)
         ]
 
