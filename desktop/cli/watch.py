@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def _watch(
     source: Annotated[Path | None, typer.Argument(help="The folder to watch.")] = None,
+    *,
     preset: Annotated[
         str | None, typer.Option("--preset", metavar="ID", help="See `safelight presets list`.")
     ] = None,
