@@ -11,6 +11,7 @@ from shared.comfy.graph import parse_graph
 from shared.comfy.patience import Patience
 from shared.engines.base import GraphWork, Ticket, Work
 from shared.engines.comfy import ComfyEngine
+from shared.media import MediaLimits
 from tests.contract.engine_suite import EngineRig
 from tests.support.comfy_server import ComfyServer, OutputFault
 
@@ -27,6 +28,9 @@ QUICK_PATIENCE = Patience(
     lost_after_s=0.1,
     unreachable_s=1.0,
 )
+
+
+_SMALL = MediaLimits(max_bytes=1 << 20, max_pixels=256 * 256, max_frames=1)
 
 
 def make_engine(url: str, folder: Path, **options: object) -> ComfyEngine:
@@ -106,8 +110,8 @@ class ComfyRig(EngineRig):
         graph["1"]["inputs"]["width"] = 999_999
         return self._work(job_id, graph), "1", "width"
 
-    def _opened(self, **options: object) -> ComfyEngine:
-        engine = make_engine(self._url, self._folder, **options)
+    def _opened(self) -> ComfyEngine:
+        engine = make_engine(self._url, self._folder)
         self._stack.push_async_callback(engine.aclose)
         return engine
 
@@ -152,7 +156,13 @@ class RealRig(ComfyRig):
         await other.aclose()
 
     async def bad_output_work(self, job_id: str) -> Work:
-        """A real server's files are whole, so here the limit is what they break."""
-        tiny = MediaLimits(max_bytes=20, max_pixels=1 << 20, max_frames=1)
-        self._engine = self._opened(output_limits=tiny)
-        return self.quick_work(job_id)
+        """A real server's files are whole, so here it is a limit that they break."""
+        graph = saving(self._next())
+        graph["1"]["inputs"]["width"] = 512
+        graph["1"]["inputs"]["height"] = 512
+        return self._work(job_id, graph)
+
+    def _opened(self) -> ComfyEngine:
+        engine = make_engine(self._url, self._folder, output_limits=_SMALL)
+        self._stack.push_async_callback(engine.aclose)
+        return engine
