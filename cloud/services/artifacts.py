@@ -1,0 +1,187 @@
+"""Artifacts: announced by digest, sent to a signed link, checked, and only then of use."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import BinaryIO
+
+import structlog
+
+from cloud.clients.blob import BlobStore, artifact_key
+from cloud.clients.inspection import Findings, Refusal
+from cloud.clients.inspector import Inspector
+from cloud.errors import Conflict, InvalidRequest, NotFound, TooLarge
+from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
+from cloud.repositories.database import Database
+from cloud.services.callers import Caller, Scope
+from cloud.services.links import Links
+from cloud.services.signing import Download, LinkSigner, Upload
+from cloud.services.views import artifact_view
+from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
+from shared.files import staged_file
+
+__all__ = ["Artifacts", "Stored"]
+
+_log = structlog.get_logger(__name__)
+_WRITE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes on their way to a client; with `link`, the client is to fetch them there."""
+
+    permission: Download
+    chunks: AsyncIterator[bytes]
+    link: str | None
+
+
+class Artifacts:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        inspector: Inspector,
+        links: Links,
+        signer: LinkSigner,
+        max_bytes: int,
+        link_valid_for: timedelta,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._inspector = inspector
+        self._links = links
+        self._signer = signer
+        self._max_bytes = max_bytes
+        self._link_valid_for = link_valid_for
+
+    async def announce(self, caller: Caller, request: ArtifactRequest) -> Artifact:
+        """What is known of these bytes, with a link to send them to where they are not. Raises TooLarge."""
+        caller.require(Scope.WRITE)
+        if request.bytes > self._max_bytes:
+            raise TooLarge(
+                f"the file has {request.bytes} bytes; at most {self._max_bytes} are taken",
+                field="bytes",
+                max_bytes=self._max_bytes,
+            )
+        record = await self._database.write(
+            lambda unit: unit.artifacts.announce(caller.account_id, request.digest, request.bytes)
+        )
+        return await self._view(caller, record)
+
+    async def show(self, caller: Caller, digest: str) -> Artifact:
+        caller.require(Scope.READ)
+        return await self._view(caller, await self._found(caller, digest))
+
+    async def receive(self, token: str, declared: int | None, chunks: AsyncIterator[bytes]) -> None:
+        """Store the bytes that the link was made for, and no others. Raises LinkExpired, TooLarge,
+        InvalidRequest."""
+        permission = self._signer.read(token, Upload)
+        if declared is not None and declared != permission.bytes:
+            raise _wrong_length(declared, permission.bytes)
+        hasher = hashlib.sha256()
+        with staged_file(self._blobs.staging_folder) as (file, path):
+            await _receive(chunks, file, hasher, permission.bytes)
+            if hasher.hexdigest() != permission.digest:
+                raise InvalidRequest(
+                    "the bytes that arrived are not those that were announced", field="digest"
+                )
+            file.flush()
+            await self._blobs.adopt(artifact_key(permission.account_id, permission.digest), path)
+
+    async def complete(self, caller: Caller, digest: str) -> Artifact:
+        """Check bytes that were sent; the answer says whether they are taken, and if not, why.
+
+        Raises Conflict when they have not arrived.
+        """
+        caller.require(Scope.WRITE)
+        record = await self._found(caller, digest)
+        if record.state is ArtifactState.READY:
+            return await self._view(caller, record)
+        key = artifact_key(caller.account_id, digest)
+        if await self._blobs.size(key) is None:
+            raise Conflict("the bytes of this artifact have not arrived; send them to its upload link first")
+        async with self._blobs.as_file(key) as path:
+            found = await self._inspector.inspect(path, digest=digest, size=record.bytes)
+        await self._note(caller.account_id, digest, found)
+        if isinstance(found, Refusal):
+            await self._blobs.delete(key)
+        return await self._view(caller, await self._found(caller, digest))
+
+    async def open(self, token: str) -> Stored:
+        """Raises LinkExpired, BlobMissing."""
+        permission = self._signer.read(token, Download)
+        key = artifact_key(permission.account_id, permission.digest)
+        if await self._blobs.size(key) is None:
+            raise NotFound("these bytes are no longer stored")
+        link = await self._blobs.download_link(key, name=permission.name, valid_for=self._link_valid_for)
+        return Stored(permission, self._blobs.stream(key), link.url if link else None)
+
+    async def _found(self, caller: Caller, digest: str) -> ArtifactRecord:
+        record = await self._database.read(lambda unit: unit.artifacts.find(caller.account_id, digest))
+        if record is None:
+            raise NotFound("there is no such artifact", digest=digest)
+        return record
+
+    async def _note(self, account_id: str, digest: str, found: Findings | Refusal) -> None:
+        if isinstance(found, Refusal):
+            _log.info("artifact_refused", account=account_id, digest=digest, code=found.code)
+            await self._database.write(
+                lambda unit: unit.artifacts.refuse(account_id, digest, found.code, found.message)
+            )
+        else:
+            facts = ArtifactFacts(found.media_type, found.width, found.height)
+            await self._database.write(lambda unit: unit.artifacts.accept(account_id, digest, facts))
+
+    async def _view(self, caller: Caller, record: ArtifactRecord) -> Artifact:
+        upload = download = None
+        if record.state is ArtifactState.WANTED:
+            upload = await self._upload_link(caller, record)
+        elif record.state is ArtifactState.READY and record.media_type is not None:
+            download = self._links.download(caller.account_id, record.digest, record.bytes, record.media_type)
+        return artifact_view(record, upload=upload, download=download)
+
+    async def _upload_link(self, caller: Caller, record: ArtifactRecord) -> Link:
+        ours = self._links.upload(caller.account_id, record.digest, record.bytes)
+        direct = await self._blobs.upload_link(
+            artifact_key(caller.account_id, record.digest),
+            length=record.bytes,
+            digest=record.digest,
+            valid_for=self._link_valid_for,
+        )
+        if direct is None:
+            return ours
+        return Link(url=direct.url, method="PUT", headers=dict(direct.headers), expires_at=ours.expires_at)
+
+
+async def _receive(
+    chunks: AsyncIterator[bytes], file: BinaryIO, hasher: "hashlib._Hash", expected: int
+) -> None:
+    """Written in large pieces, each in a thread; raises before more than `expected` bytes are kept."""
+    received, piece = 0, bytearray()
+
+    def keep(data: bytes) -> None:
+        hasher.update(data)
+        file.write(data)
+
+    async for chunk in chunks:
+        received += len(chunk)
+        if received > expected:
+            raise TooLarge(f"more than the {expected} announced bytes were sent", max_bytes=expected)
+        piece += chunk
+        if len(piece) >= _WRITE_BYTES:
+            await asyncio.to_thread(keep, bytes(piece))
+            piece.clear()
+    await asyncio.to_thread(keep, bytes(piece))
+    if received < expected:
+        raise _wrong_length(received, expected)
+
+
+def _wrong_length(received: int, expected: int) -> InvalidRequest | TooLarge:
+    if received > expected:
+        return TooLarge(f"more than the {expected} announced bytes were sent", max_bytes=expected)
+    return InvalidRequest(
+        f"{received} bytes came where {expected} were announced; send the whole file", field="bytes"
+    )

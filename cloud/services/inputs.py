@@ -1,0 +1,81 @@
+"""Whether the artifacts given for a job are what its preset takes."""
+
+from collections.abc import Collection, Mapping
+
+from cloud.errors import InputNotReady, InvalidRequest
+from cloud.repositories.artifacts import ArtifactRecord
+from cloud.repositories.jobs import InputName
+from shared.api.artifacts import ArtifactState
+from shared.presets.manifest import InputKind, InputLimits, Manifest, PresetInput
+
+__all__ = ["check_inputs"]
+
+
+def check_inputs(
+    manifest: Manifest, given: Mapping[str, Collection[InputName]], artifacts: Collection[ArtifactRecord]
+) -> None:
+    """Raises InvalidRequest or InputNotReady, which name the field and the file."""
+    known = {artifact.digest: artifact for artifact in artifacts}
+    declared = {item.id: item for item in manifest.inputs}
+    for name in given:
+        if name not in declared:
+            raise InvalidRequest(
+                f"{manifest.name} has no input {name!r}; it has {', '.join(declared)}", field=f"inputs.{name}"
+            )
+    for item in manifest.inputs:
+        files = given.get(item.id, ())
+        _check_count(item, len(files))
+        for file in files:
+            _check_file(item, file, known.get(file.digest))
+
+
+def _check_count(item: PresetInput, count: int) -> None:
+    if not item.min_count <= count <= item.max_count:
+        wanted = (
+            f"{item.min_count}"
+            if item.min_count == item.max_count
+            else f"{item.min_count} to {item.max_count}"
+        )
+        raise InvalidRequest(
+            f"{item.label} ({item.id}) takes {wanted} files, not {count}", field=f"inputs.{item.id}"
+        )
+
+
+def _check_file(item: PresetInput, file: InputName, artifact: ArtifactRecord | None) -> None:
+    field = f"inputs.{item.id}"
+    if artifact is None or artifact.state is not ArtifactState.READY:
+        raise InputNotReady(
+            f"{file.name} has not been uploaded, or was refused; POST it to /artifacts first",
+            field=field,
+            file=file.name,
+            digest=file.digest,
+        )
+    if not _is_kind(item.kind, artifact.media_type or ""):
+        raise InvalidRequest(
+            f"{item.label} ({item.id}) takes a {item.kind}, and {file.name} is {artifact.media_type}",
+            field=field,
+            file=file.name,
+        )
+    _check_limits(item.limits, field, file, artifact)
+
+
+def _check_limits(limits: InputLimits, field: str, file: InputName, artifact: ArtifactRecord) -> None:
+    width, height = artifact.width or 0, artifact.height or 0
+    broken = (
+        (limits.max_bytes is not None and artifact.bytes > limits.max_bytes, "has too many bytes"),
+        (limits.max_pixels is not None and width * height > limits.max_pixels, "has too many pixels"),
+        (limits.max_side is not None and max(width, height) > limits.max_side, "is too large"),
+        (limits.min_side is not None and 0 < min(width, height) < limits.min_side, "is too small"),
+    )
+    for is_broken, what in broken:
+        if is_broken:
+            raise InvalidRequest(
+                f"{file.name} {what} for this preset ({width}×{height}, {artifact.bytes} bytes)",
+                field=field,
+                file=file.name,
+            )
+
+
+def _is_kind(kind: InputKind, media_type: str) -> bool:
+    family = media_type.split("/", maxsplit=1)[0]
+    return family == {InputKind.MASK: "image"}.get(kind, kind.value)

@@ -1,0 +1,189 @@
+"""Jobs as their account sees and changes them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cloud.clients.queue import Bell, Queue
+from cloud.errors import DatabaseBusy, InFlight, KeyReused, NotFound
+from cloud.repositories.database import Database
+from cloud.repositories.jobs import InputName, JobFilter, JobRecord, NewJob
+from cloud.repositories.lanes import Lane
+from cloud.repositories.unit import Unit
+from cloud.services.callers import Caller, Scope
+from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.inputs import check_inputs
+from cloud.services.links import Links
+from cloud.services.presets import Presets
+from cloud.services.views import job_view
+from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from shared.ids import derived_key, new_id
+from shared.jobs.events import Cancelled, Queued
+from shared.jobs.state import JobState
+from shared.presets.values import resolve_values
+
+__all__ = ["Jobs", "Submitted"]
+
+_PRIORITY = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`answer` is the body of the 202; `replayed` is true if it was given before."""
+
+    answer: str
+    replayed: bool
+
+
+class Jobs:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queue: Queue,
+        presets: Presets,
+        links: Links,
+        utcnow: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._presets = presets
+        self._links = links
+        self._utcnow = utcnow
+
+    async def submit(self, caller: Caller, request: JobRequest, *, key: str | None) -> Submitted:
+        """One job, however often the same key and request come. Raises KeyReused, InFlight, and
+        UsageErrors that name the field."""
+        caller.require(Scope.WRITE)
+        job_id = new_id()
+        digest = derived_key("submit", json.dumps(request.model_dump(mode="json"), sort_keys=True))
+
+        def job(unit: Unit) -> NewJob:
+            return self._new_job(unit, caller, request, job_id, key)
+
+        return await self._accept(caller, job_id, digest, key, job)
+
+    async def retry(self, caller: Caller, job_id: str, *, key: str | None) -> Submitted:
+        """A new job like this one, whatever became of it."""
+        caller.require(Scope.WRITE)
+        retry_id = new_id()
+
+        def job(unit: Unit) -> NewJob:
+            return self._retry_of(_found(unit, caller, job_id), retry_id, key)
+
+        return await self._accept(caller, retry_id, derived_key("retry", job_id), key, job)
+
+    async def show(self, caller: Caller, job_id: str) -> Job:
+        caller.require(Scope.READ)
+        job = await self._database.read(lambda unit: _found(unit, caller, job_id))
+        return job_view(job, self._links)
+
+    async def page(self, caller: Caller, wanted: JobFilter, *, cursor: str | None, limit: int) -> JobPage:
+        """Newest first."""
+        caller.require(Scope.READ)
+        if cursor is not None:
+            wanted = replace(wanted, before=read_cursor(cursor))
+        jobs = await self._database.read(lambda unit: unit.jobs.page(caller.account_id, wanted, limit + 1))
+        more = len(jobs) > limit
+        return JobPage(
+            jobs=[job_view(job, self._links) for job in jobs[:limit]],
+            next_cursor=write_cursor(jobs[limit - 1].number) if more else None,
+        )
+
+    async def cancel(self, caller: Caller, job_id: str) -> Job:
+        """A waiting job ends at once, a running one soon; for one that has ended nothing changes."""
+        caller.require(Scope.WRITE)
+
+        def work(unit: Unit) -> tuple[JobRecord, bool]:
+            lane = unit.claims.end_queued(caller.account_id, job_id, JobState.CANCELLED)
+            asked = lane is None and unit.claims.request_cancel(caller.account_id, job_id)
+            job = _found(unit, caller, job_id)
+            if lane is not None:
+                unit.events.add(
+                    caller.account_id, Cancelled(job_id=job_id, attempt=job.attempt, at=self._utcnow())
+                )
+                unit.lanes.leave(lane)
+            return job, asked
+
+        job, asked = await self._database.write(work)
+        await self._queue.ring(Bell.CANCELS if asked else Bell.EVENTS)
+        return job_view(job, self._links)
+
+    async def _accept(
+        self, caller: Caller, job_id: str, digest: str, key: str | None, job: Callable[[Unit], NewJob]
+    ) -> Submitted:
+        answer = self._answer(job_id)
+
+        def work(unit: Unit) -> Submitted:
+            stored = unit.idempotency.take(caller.account_id, key, digest, answer) if key else None
+            if stored is not None:
+                if stored.request_digest != digest:
+                    raise KeyReused("this Idempotency-Key was used for another request; choose a new one")
+                return Submitted(stored.answer, replayed=True)
+            new = job(unit)
+            unit.jobs.add(new)
+            unit.events.add(caller.account_id, Queued(job_id=job_id, attempt=0, at=self._utcnow()))
+            unit.lanes.enter(new.lane)
+            return Submitted(answer, replayed=False)
+
+        try:
+            submitted = await self._database.write(work)
+        except DatabaseBusy as error:
+            if key is None:
+                raise
+            raise InFlight("the first request with this Idempotency-Key has not ended yet") from error
+        if not submitted.replayed:
+            await self._queue.ring(Bell.JOBS)
+            await self._queue.ring(Bell.EVENTS)
+        return submitted
+
+    def _answer(self, job_id: str) -> str:
+        accepted = JobAccepted(
+            id=job_id,
+            state=JobState.QUEUED,
+            status_url=self._links.job(job_id),
+            events_url=self._links.events(job_id),
+        )
+        return accepted.model_dump_json()
+
+    def _new_job(
+        self, unit: Unit, caller: Caller, request: JobRequest, job_id: str, key: str | None
+    ) -> NewJob:
+        preset = self._presets.chosen(request.preset, request.preset_version)
+        values = resolve_values(preset.manifest, request.values)
+        inputs = {
+            name: tuple(InputName(file.digest, file.name) for file in files)
+            for name, files in request.inputs.items()
+        }
+        digests = {file.digest for files in inputs.values() for file in files}
+        check_inputs(preset.manifest, inputs, unit.artifacts.find_all(caller.account_id, digests))
+        return NewJob(
+            id=job_id,
+            lane=Lane(self._presets.pool_of(preset), _PRIORITY, caller.account_id, preset.manifest.id),
+            preset_version=preset.manifest.version,
+            preset_digest=preset.digest,
+            values=values,
+            inputs=inputs,
+            idempotency_key=key,
+        )
+
+    def _retry_of(self, job: JobRecord, job_id: str, key: str | None) -> NewJob:
+        preset = self._presets.chosen(job.preset_id, None)
+        return NewJob(
+            id=job_id,
+            lane=job.lane,
+            preset_version=preset.manifest.version,
+            preset_digest=preset.digest,
+            values=resolve_values(preset.manifest, job.values),
+            inputs=job.inputs,
+            idempotency_key=key,
+            retry_of=job.id,
+        )
+
+
+def _found(unit: Unit, caller: Caller, job_id: str) -> JobRecord:
+    job = unit.jobs.find(caller.account_id, job_id)
+    if job is None:
+        raise NotFound("there is no such job", job=job_id)
+    return job

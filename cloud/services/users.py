@@ -1,0 +1,42 @@
+"""Users and the accounts they begin with."""
+
+import re
+
+import structlog
+
+from cloud.errors import Conflict, InvalidRequest
+from cloud.repositories.accounts import User
+from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
+from shared.ids import new_id
+
+__all__ = ["Users"]
+
+_log = structlog.get_logger(__name__)
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+
+
+class Users:
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def create(self, *, email: str, name: str) -> User:
+        """With an account of their own. Raises Conflict if the address is taken."""
+        address = email.casefold()
+        if _EMAIL.fullmatch(address) is None:
+            raise InvalidRequest(f"{email} is not an e-mail address", field="email")
+        user_id, account_id = new_id(), new_id()
+
+        def work(unit: Unit) -> User:
+            if unit.accounts.has_email(address):
+                raise Conflict(f"there is already a user {address}", email=address)
+            unit.accounts.add(account_id, name)
+            unit.accounts.add_user(user_id, address, name, account_id)
+            return next(user for user in unit.accounts.users() if user.id == user_id)
+
+        user = await self._database.write(work)
+        _log.info("user_created", user=user.id, account=user.account_id)
+        return user
+
+    async def all(self) -> tuple[User, ...]:
+        return await self._database.read(lambda unit: unit.accounts.users())

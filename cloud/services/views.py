@@ -1,0 +1,81 @@
+"""Records as the wire models that clients see: nothing internal among them."""
+
+from cloud.repositories.artifacts import ArtifactRecord
+from cloud.repositories.jobs import JobRecord
+from cloud.services.links import Links
+from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
+from shared.api.jobs import Job, JobFailure, JobInput, JobOutput
+from shared.jobs.events import Output
+from shared.jobs.state import JobState
+
+__all__ = ["artifact_view", "job_view"]
+
+
+def job_view(job: JobRecord, links: Links) -> Job:
+    return Job(
+        id=job.id,
+        state=job.state,
+        stage=job.stage,
+        preset=job.preset_id,
+        preset_version=job.preset_version,
+        inputs={
+            name: [JobInput(digest=file.digest, name=file.name) for file in files]
+            for name, files in job.inputs.items()
+        },
+        values=dict(job.values),
+        attempt=job.attempt,
+        cancelling=job.cancel_requested_at is not None
+        and job.state in {JobState.PROCESSING, JobState.SAVING},
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        outputs=[_output_view(job.account_id, output, links) for output in job.outputs],
+        failure=_failure_view(job),
+        retry_of=job.retry_of,
+        idempotency_key=job.idempotency_key,
+        status_url=links.job(job.id),
+        events_url=links.events(job.id),
+    )
+
+
+def artifact_view(artifact: ArtifactRecord, *, upload: Link | None, download: Link | None) -> Artifact:
+    problem = None
+    if artifact.state is ArtifactState.REFUSED:
+        problem = Problem(code=artifact.problem_code or "refused", message=artifact.problem_message or "")
+    return Artifact(
+        digest=artifact.digest,
+        state=artifact.state,
+        bytes=artifact.bytes,
+        media_type=artifact.media_type,
+        width=artifact.width,
+        height=artifact.height,
+        created_at=artifact.created_at,
+        upload=upload,
+        download=download,
+        problem=problem,
+    )
+
+
+def _output_view(account_id: str, output: Output, links: Links) -> JobOutput:
+    return JobOutput(
+        node=output.node,
+        index=output.index,
+        kind=output.kind,
+        name=output.name,
+        media_type=output.media_type,
+        bytes=output.bytes,
+        digest=output.digest,
+        width=output.width,
+        height=output.height,
+        download=links.download(account_id, output.digest, output.bytes, output.media_type, output.name),
+    )
+
+
+def _failure_view(job: JobRecord) -> JobFailure | None:
+    if job.state is not JobState.FAILED:
+        return None
+    return JobFailure(
+        code=job.failure_code or "failed",
+        message=job.failure_message or "",
+        retryable=bool(job.failure_retryable),
+    )

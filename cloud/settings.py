@@ -1,0 +1,155 @@
+"""The settings of a cloud process: SAFELIGHT_* variables over a TOML file, typed and checked at the start."""
+
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from cloud.errors import BadSettings
+
+__all__ = ["Environment", "Settings", "load_settings"]
+
+_CONFIG_VARIABLE = "SAFELIGHT_CONFIG"
+_SHORTEST_SECRET = 32
+_SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
+_MB = 1024 * 1024
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Without any, one box on this machine: SQLite, a local folder, the loopback address."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAFELIGHT_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    environment: Environment = Environment.DEVELOPMENT
+    data_dir: Path = Path(platformdirs.user_data_dir("safelight-cloud", appauthor=False))
+    database_url: Annotated[str, Field(pattern=r"^(sqlite:///|postgresql(\+asyncpg)?://).+")] | None = None
+    database_connections: Annotated[int, Field(ge=2, le=500)] = 10
+    redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.+")] | None = None
+    storage_url: Annotated[str, Field(pattern=r"^file:///.+")] | None = None
+    secret_key: SecretStr | None = None
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
+    comfyui_urls: tuple[str, ...] = ()
+    max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
+    max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
+    max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
+    lease_s: Annotated[float, Field(ge=0.2)] = 30.0
+    reap_every_s: Annotated[float, Field(gt=0)] = 5.0
+    poll_every_s: Annotated[float, Field(gt=0)] = 2.0
+    link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
+    log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
+    log_json: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        secret = self.secret_key.get_secret_value() if self.secret_key else None
+        if secret is not None and len(secret) < _SHORTEST_SECRET:
+            raise ValueError(f"SAFELIGHT_SECRET_KEY must have at least {_SHORTEST_SECRET} characters")
+        if secret is None and (self.environment is Environment.PRODUCTION or self.is_cluster):
+            raise ValueError(
+                "SAFELIGHT_SECRET_KEY must be set in production and with PostgreSQL: "
+                "every process signs links with the same secret"
+            )
+        if self.environment is Environment.PRODUCTION and self.public_url is None:
+            raise ValueError("SAFELIGHT_PUBLIC_URL must be set in production")
+        return self
+
+    @property
+    def is_cluster(self) -> bool:
+        return self.database_url is not None and self.database_url.startswith("postgresql")
+
+    @property
+    def sqlite_path(self) -> Path:
+        if self.database_url is None:
+            return self.data_dir / "cloud.db"
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def postgres_url(self) -> str:
+        """With the driver that we use."""
+        return "postgresql+asyncpg://" + (self.database_url or "").partition("://")[2]
+
+    @property
+    def storage_folder(self) -> Path:
+        if self.storage_url is None:
+            return self.data_dir / "artifacts"
+        return Path(self.storage_url.removeprefix("file://"))
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach us: scheme and host, without a path."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """What can be run here: `builtin`, and `comfy` once there is a GPU server."""
+        return ("builtin", "comfy") if self.comfyui_urls else ("builtin",)
+
+    def signing_secret(self) -> bytes:
+        """The secret of the settings; on one box, else, one that is made once and kept with the data."""
+        if self.secret_key is not None:
+            return self.secret_key.get_secret_value().encode()
+        return _kept_secret(self.data_dir / _SECRET_FILE)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(_CONFIG_VARIABLE)
+        if file is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))
+
+
+def load_settings(**given: object) -> Settings:
+    """Raises BadSettings, which names each variable that is wrong."""
+    file = os.environ.get(_CONFIG_VARIABLE)
+    if file is not None and not Path(file).is_file():
+        raise BadSettings(f"{_CONFIG_VARIABLE} names {file}, which is not there", field=_CONFIG_VARIABLE)
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = [_problem(item["loc"], item["msg"]) for item in error.errors()]
+        raise BadSettings("; ".join(problems), fields=problems) from error
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    """The value itself is not repeated: it may be a secret."""
+    text = message.removeprefix("Value error, ")
+    return f"SAFELIGHT_{str(location[0]).upper()}: {text}" if location else text
+
+
+def _kept_secret(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        secret = secrets.token_urlsafe(48).encode()
+        file.write(secret)
+    return secret
