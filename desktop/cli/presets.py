@@ -1,5 +1,6 @@
 """`safelight presets`: what presets there are, and making, checking and sharing them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,8 @@ def register(app: typer.Typer) -> None:
     commands.command("list")(_list)
     commands.command("show")(_show)
     commands.command("check")(_check)
+    commands.command("pack")(_pack)
+    commands.command("install")(_install)
     app.add_typer(commands, name="presets")
 
 
@@ -60,3 +63,30 @@ def _check(
         print_flaws(folder, flaws, as_json=as_json)
         sound &= all(flaw.note for flaw in flaws)
     return ExitCode.DONE if sound else ExitCode.SOME_FAILED
+
+
+def _pack(
+    bundle: Annotated[str, typer.Argument(metavar="FOLDER|ID")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write.")] = None,
+) -> int:
+    """Pack a bundle into one signed file that others can install."""
+    from desktop.cli.preset_exchange import pack
+
+    path, fingerprint = pack(bundle, out)
+    typer.echo(f"{path} · signed {fingerprint}")
+    return 0
+
+
+def _install(
+    file: Annotated[Path, typer.Argument(help="A bundle file made by `safelight presets pack`.")],
+    *,
+    new_signer: Annotated[
+        bool, typer.Option("--new-signer", help="Accept another author than that of the installed version.")
+    ] = False,
+) -> int:
+    """Install a preset from a bundle file."""
+    from desktop.cli.preset_exchange import install_file
+
+    preset, fingerprint = install_file(file, new_signer=new_signer)
+    typer.echo(f"{preset.manifest.id} {preset.manifest.version} is installed · signed {fingerprint}")
+    return 0

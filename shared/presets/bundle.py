@@ -61,8 +61,9 @@ def save_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def preset_folders(folder: Path) -> tuple[Path, ...]:
-    """The bundles in a folder of bundles, by name; other folders are passed over."""
-    return tuple(sorted(path.parent for path in folder.glob(f"*/{MANIFEST_FILE}")))
+    """The bundles in a folder of bundles, by name; hidden and other folders are passed over."""
+    found = (path.parent for path in folder.glob(f"*/{MANIFEST_FILE}"))
+    return tuple(sorted(path for path in found if not path.name.startswith(".")))
 
 
 def shipped_presets_folder() -> Path:
