@@ -1,0 +1,82 @@
+"""What a worker process does with its seats, from its start to its drain."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from cloud.clients.blob import BlobStore
+from cloud.clients.broadcast import Broadcast, Message
+from cloud.clients.queue import Queue
+from cloud.repositories.claims import Claim
+from cloud.services.attempts import AttemptRules, Attempts
+from cloud.worker.inputs import InputFiles
+from cloud.worker.lane_worker import LaneWorker
+from cloud.worker.passing import PassingEvent
+from cloud.worker.run import AttemptRunner
+from cloud.worker.saving import OutputSaver
+from cloud.worker.seat import Seat
+from shared.api.events import event_text
+from shared.ids import new_id
+from shared.jobs.events import Preview
+from shared.presets.bundle import Preset
+
+__all__ = ["run_worker", "worker_name"]
+
+_log = structlog.get_logger(__name__)
+
+
+async def run_worker(
+    *,
+    name: str,
+    seats: Sequence[Seat],
+    attempts: Attempts,
+    rules: AttemptRules,
+    queue: Queue,
+    broadcast: Broadcast,
+    blobs: BlobStore,
+    presets: Mapping[str, Preset],
+    stop: asyncio.Event,
+    grace_s: float = 20.0,
+) -> None:
+    """Returns once `stop` is set and every attempt has ended or was given back."""
+
+    async def tell(claim: Claim, event: PassingEvent) -> None:
+        await broadcast.publish(_message(claim, event))
+
+    _log.info("worker_started", worker=name, seats=[seat.engine.name for seat in seats])
+    async with asyncio.TaskGroup() as group:
+        for seat in seats:
+            runner = AttemptRunner(
+                seat=seat,
+                attempts=attempts,
+                inputs=InputFiles(blobs=blobs, presets=presets),
+                saver=OutputSaver(blobs=blobs),
+                tell=tell,
+            )
+            lanes = LaneWorker(
+                name=name,
+                seat=seat,
+                runner=runner,
+                attempts=attempts,
+                rules=rules,
+                queue=queue,
+                presets=presets,
+                grace_s=grace_s,
+            )
+            group.create_task(lanes.work(stop), name=f"seat-{seat.engine.name}")
+    _log.info("worker_stopped", worker=name)
+
+
+def worker_name() -> str:
+    """One per process and start: what dies together bears one name."""
+    return f"{socket.gethostname()[:50]}:{os.getpid()}:{new_id()[:8]}"
+
+
+def _message(claim: Claim, event: PassingEvent) -> Message:
+    kind = "preview" if isinstance(event, Preview) else "progress"
+    return Message(
+        topic=claim.lane.account_id, key=claim.ref.job_id, kind=kind, slot=kind, body=event_text(event)
+    )

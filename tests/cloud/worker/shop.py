@@ -1,0 +1,191 @@
+"""A worker with everything around it but the API: jobs are put straight into the database."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cloud.clients.blob import LocalBlobStore, artifact_key
+from cloud.clients.broadcast import LocalBroadcast
+from cloud.clients.queue import Bell, LocalQueue
+from cloud.errors import Fenced
+from cloud.repositories.artifacts import ArtifactFacts
+from cloud.repositories.claims import Claim
+from cloud.repositories.database import Database
+from cloud.repositories.jobs import InputName, JobRecord, NewJob
+from cloud.repositories.lanes import Lane
+from cloud.repositories.unit import Unit
+from cloud.services.attempts import AttemptRules, Attempts
+from cloud.worker.inputs import InputFiles
+from cloud.worker.passing import PassingEvent
+from cloud.worker.process import run_worker, worker_name
+from cloud.worker.run import AttemptRunner, Signals
+from cloud.worker.saving import OutputSaver
+from cloud.worker.seat import Seat
+from shared.engines.builtin.engine import BuiltinEngine
+from shared.engines.builtin.pool import ProcessPool
+from shared.files import digest_file
+from shared.ids import new_id
+from shared.jobs.events import Queued
+from shared.jobs.state import is_terminal
+from shared.presets.bundle import load_preset, shipped_presets_folder
+from shared.presets.values import resolve_values
+
+__all__ = ["ACCOUNT", "PHOTO", "Shop"]
+
+ACCOUNT = "11111111-1111-4111-8111-111111111111"
+PHOTO = shipped_presets_folder() / "samples" / "cat.jpg"
+
+
+@dataclass
+class Shop:
+    """`rules` may have short leases; `clock` of the database may be moved by the test."""
+
+    database: Database
+    folder: Path
+    rules: AttemptRules
+    pool: ProcessPool
+
+    def __post_init__(self) -> None:
+        self.queue = LocalQueue()
+        self.broadcast = LocalBroadcast()
+        self.blobs = LocalBlobStore(folder=self.folder / "artifacts")
+        self.preset = load_preset(shipped_presets_folder() / "noir")
+        self.presets = {self.preset.manifest.id: self.preset}
+        self.attempts = Attempts(
+            database=self.database, queue=self.queue, rules=self.rules, utcnow=lambda: datetime.now(UTC)
+        )
+
+    async def open(self) -> None:
+        await self.database.write(lambda unit: unit.accounts.add(ACCOUNT, "Test"))
+
+    def engine(self, name: str = "one") -> BuiltinEngine:
+        return BuiltinEngine(state_folder=self.folder / "engines" / name, pool=self.pool)
+
+    @contextlib.asynccontextmanager
+    async def worker(
+        self, engine: BuiltinEngine | None = None, *, grace_s: float = 10.0
+    ) -> AsyncIterator[asyncio.Event]:
+        """A worker beside the test; setting the event drains it, leaving ends it hard."""
+        stop = asyncio.Event()
+        seat = Seat(engine=engine or self.engine(), pools=frozenset({"builtin"}), capacity=2)
+        task = asyncio.create_task(
+            run_worker(
+                name=worker_name(),
+                seats=[seat],
+                attempts=self.attempts,
+                rules=self.rules,
+                queue=self.queue,
+                broadcast=self.broadcast,
+                blobs=self.blobs,
+                presets=self.presets,
+                stop=stop,
+                grace_s=grace_s,
+            )
+        )
+        try:
+            yield stop
+            if stop.is_set():
+                async with asyncio.timeout(30):
+                    await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def submit(self, photo: Path = PHOTO, *, ring: bool = True) -> str:
+        job_id = new_id()
+        digest, size = await self._stored(photo)
+        lane = Lane("builtin", 0, ACCOUNT, self.preset.manifest.id)
+        job = NewJob(
+            id=job_id,
+            lane=lane,
+            preset_version=self.preset.manifest.version,
+            preset_digest=self.preset.digest,
+            values=resolve_values(self.preset.manifest, {}),
+            inputs={"photo": (InputName(digest, photo.name),)},
+        )
+
+        def work(unit: Unit) -> None:
+            unit.artifacts.add_made(ACCOUNT, digest, size, ArtifactFacts("image/jpeg"))
+            unit.jobs.add(job)
+            unit.events.add(ACCOUNT, Queued(job_id=job_id, attempt=1, at=datetime.now(UTC)))
+            unit.lanes.enter(lane)
+
+        await self.database.write(work)
+        if ring:
+            await self.queue.ring(Bell.JOBS)
+        return job_id
+
+    async def _stored(self, photo: Path) -> tuple[str, int]:
+        digest = digest_file(photo)
+        copy = self.blobs.staging_folder / new_id()
+        await asyncio.to_thread(shutil.copyfile, photo, copy)
+        await self.blobs.adopt(artifact_key(ACCOUNT, digest), copy)
+        size = await self.blobs.size(artifact_key(ACCOUNT, digest))
+        assert size is not None
+        return digest, size
+
+    async def cancel(self, job_id: str) -> bool:
+        """False if no worker has the job."""
+        asked = await self.database.write(lambda unit: unit.claims.request_cancel(ACCOUNT, job_id))
+        await self.queue.ring(Bell.CANCELS)
+        return asked
+
+    async def job(self, job_id: str) -> JobRecord:
+        found = await self.database.read(lambda unit: unit.jobs.find(ACCOUNT, job_id))
+        assert found is not None
+        return found
+
+    async def until(
+        self, job_id: str, reached: Callable[[JobRecord], bool], *, within_s: float = 30
+    ) -> JobRecord:
+        async with asyncio.timeout(within_s):
+            while not reached(job := await self.job(job_id)):  # noqa: ASYNC110 - rows have no event
+                await asyncio.sleep(0.01)
+            return job
+
+    async def end_of(self, job_id: str) -> JobRecord:
+        return await self.until(job_id, lambda job: is_terminal(job.state))
+
+    async def until_running(self, job_id: str) -> JobRecord:
+        return await self.until(job_id, lambda job: job.started_at is not None or is_terminal(job.state))
+
+    async def events(self, job_id: str) -> list[str]:
+        await self.database.write(lambda unit: unit.events.number_unpublished(10_000))
+        found = await self.database.read(lambda unit: unit.events.after(ACCOUNT, 0, job_id=job_id, limit=100))
+        return [event.kind for event in found]
+
+    def key(self, digest: str) -> str:
+        return artifact_key(ACCOUNT, digest)
+
+    @property
+    def photo_digest(self) -> str:
+        return digest_file(PHOTO)
+
+    def inputs(self) -> InputFiles:
+        return InputFiles(blobs=self.blobs, presets=self.presets)
+
+    async def run_by_hand(self, claim: Claim, *, unwanted: bool = False) -> None:
+        """What a worker does with a claim, without its loop; a zombie's Fenced is its right end."""
+
+        async def tell(_claim: Claim, _event: PassingEvent) -> None:
+            pass
+
+        runner = AttemptRunner(
+            seat=Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), capacity=1),
+            attempts=self.attempts,
+            inputs=self.inputs(),
+            saver=OutputSaver(blobs=self.blobs),
+            tell=tell,
+        )
+        signals = Signals(asyncio.Event())
+        if unwanted:
+            signals.unwanted.set()
+        with contextlib.suppress(Fenced):
+            await runner.run(claim, signals)
+
+    def move_clock(self, by: timedelta) -> None:
+        self.database.clock_offset += by
