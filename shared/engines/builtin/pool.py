@@ -117,21 +117,23 @@ class ProcessPool:
         self._all.add(worker)
         try:
             await worker.start()
-        except BaseException:
-            self._all.discard(worker)
-            await asyncio.shield(worker.kill())
-            raise
+        finally:
+            if not worker.is_usable:
+                await self._discarded(worker)
         return worker
 
     async def _given_back(self, worker: Worker) -> None:
         if worker.is_usable:
             self._idle.append(worker)
             return
-        self._all.discard(worker)
-        await asyncio.shield(worker.kill())
+        await self._discarded(worker)
         task = asyncio.create_task(self._replaced())
         self._replacements.add(task)
         task.add_done_callback(self._replacements.discard)
+
+    async def _discarded(self, worker: Worker) -> None:
+        self._all.discard(worker)
+        await asyncio.shield(worker.kill())
 
     async def _replaced(self) -> None:
         with contextlib.suppress(WorkerDied, TimeoutError, OSError):  # the next run starts one itself

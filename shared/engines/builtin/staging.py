@@ -76,9 +76,8 @@ def stage(work: Work, folder: RunFolder, limits: MediaLimits) -> Request:
         staged.write_request(request)
         staged.path.rename(folder.path)
         return request
-    except BaseException:
-        shutil.rmtree(staged.path, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(staged.path, ignore_errors=True)  # gone already if all went well
 
 
 def _planned_graph(work: GraphWork, limits: MediaLimits) -> _Plan:

@@ -39,7 +39,11 @@ class Worker:
 
     async def start(self) -> None:
         """Returns when the child can take a run. Raises WorkerDied."""
-        await asyncio.to_thread(self._start_process)
+        starting = asyncio.create_task(asyncio.to_thread(self._start_process))
+        try:
+            await asyncio.shield(starting)
+        finally:
+            await starting  # a cancelled caller must not leave a thread that starts a process later
         threading.Thread(target=self._listen, name="safelight-engine-reader", daemon=True).start()
         async with asyncio.timeout(_START_BOUND_S):
             await self._ready
