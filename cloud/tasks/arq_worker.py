@@ -77,11 +77,16 @@ def _cron(chore: Chore) -> CronJob:
     return cron(
         _task(chore),
         name=f"chore:{chore.name}",
-        second=set(range(0, 60, chore.every_s)),
+        minute=set(range(0, 60, _step(chore.every_s / 60))),
+        second=set(range(0, 60, _step(chore.every_s))) if chore.every_s < 60 else 0,
         timeout=_TIMEOUT_S,
         keep_result=0,
         unique=True,
     )
+
+
+def _step(every: float) -> int:
+    return min(max(1, round(every)), 59)
 
 
 def _task(chore: Chore) -> WorkerCoroutine:

@@ -16,7 +16,7 @@ class Chore:
     """`run` answers how many things it changed; running it twice at once is harmless."""
 
     name: str
-    every_s: int  # a divisor of 60
+    every_s: float
     run: Callable[[], Awaitable[int]]
 
 

@@ -10,6 +10,7 @@ import structlog
 from cloud.clients.blob import BlobStore
 from cloud.clients.broadcast import Broadcast, Message
 from cloud.clients.queue import Queue
+from cloud.factory import Factory, ProcessContext
 from cloud.repositories.claims import Claim
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.worker.inputs import InputFiles
@@ -18,14 +19,33 @@ from cloud.worker.passing import PassingEvent
 from cloud.worker.run import AttemptRunner
 from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
+from cloud.worker.seats import open_seats
 from shared.api.events import event_text
 from shared.ids import new_id
 from shared.jobs.events import Preview
 from shared.presets.bundle import Preset
 
-__all__ = ["run_worker", "worker_name"]
+__all__ = ["run_worker", "work", "worker_name"]
 
 _log = structlog.get_logger(__name__)
+
+
+async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float = 20.0) -> None:
+    """A worker with the engines of the settings, until `stop` is set and it has drained."""
+    factory = Factory(context)
+    async with open_seats(context.settings) as seats:
+        await run_worker(
+            name=worker_name(),
+            seats=seats,
+            attempts=factory.attempts(),
+            rules=factory.attempt_rules(),
+            queue=context.queue,
+            broadcast=context.broadcast,
+            blobs=context.blobs,
+            presets=context.presets,
+            stop=stop,
+            grace_s=grace_s,
+        )
 
 
 async def run_worker(
