@@ -18,6 +18,7 @@ __all__ = ["CommandBatch"]
 
 _LOOK_AGAIN_S = 0.5
 _CANCEL_WAIT_S = 10.0
+_LOOKS_FOR_CLEARING = 10
 
 
 class CommandBatch:
@@ -64,6 +65,7 @@ class CommandBatch:
             raise
 
     async def _wait(self) -> None:
+        looks = 0
         await self._look_at_journal()
         while self._open:
             self._changed.clear()
@@ -71,7 +73,8 @@ class CommandBatch:
                 async with asyncio.timeout(_LOOK_AGAIN_S):
                     await self._changed.wait()
             except TimeoutError:
-                await self._look_at_journal()
+                looks += 1
+                await self._look_at_journal(impatient=looks > _LOOKS_FOR_CLEARING)
 
     async def _cancel_all(self) -> None:
         for job_id in tuple(self._open):
@@ -83,12 +86,16 @@ class CommandBatch:
             return
         await self._runtime.queue.release(tuple(self._ended))
 
-    async def _look_at_journal(self) -> None:
-        """For jobs that ended before this command, or that another process runs."""
+    async def _look_at_journal(self, *, impatient: bool = False) -> None:
+        """For jobs that ended before this command, or that another process runs.
+
+        One that has a ticket is still being cleared up, which is waited for a while.
+        """
         for job_id in tuple(self._open):
             job = await self._runtime.queue.get(job_id)
             event = ending_of(job)
-            if event is not None and job_id in self._open:
+            at_rest = job.ticket is None or job.delivery is Delivery.BLOCKED or impatient
+            if event is not None and at_rest and job_id in self._open:
                 self._take(JobChange(job, event))
 
     async def _release_what_is_gone(self, group: Sequence[NewJob]) -> None:

@@ -1,23 +1,24 @@
 """One job on its way: prepared, started, followed, delivered; every step journalled before it is taken."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import assert_never
 
 from desktop.catalog import Catalog
+from desktop.jobs.closing import Closing
 from desktop.jobs.delivery import Deliverer
-from desktop.jobs.endings import ending_of
 from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
-from desktop.jobs.sources import checked_input
+from desktop.jobs.sources import checked_input, with_names
 from desktop.store import jobs as rows
 from desktop.store.database import Database
-from desktop.store.job import DeliveredOutput, Delivery, GraphRecipe, Job, JobError, PresetRecipe
+from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
 from shared.engines.base import (
     Engine,
     GraphInput,
@@ -28,7 +29,7 @@ from shared.engines.base import (
     Ticket,
     Work,
 )
-from shared.errors import FatalError, TransientError
+from shared.errors import FatalError, SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.jobs.events import (
     Cancelled,
@@ -61,12 +62,19 @@ class _NoTicket(FatalError):
 
 class Course:
     def __init__(
-        self, *, database: Database, queue: JobQueue, catalog: Catalog, deliverer: Deliverer
+        self,
+        *,
+        database: Database,
+        queue: JobQueue,
+        catalog: Catalog,
+        deliverer: Deliverer,
+        closing: Closing,
     ) -> None:
         self._database = database
         self._queue = queue
         self._catalog = catalog
         self._deliverer = deliverer
+        self._closing = closing
         self._delivering = asyncio.Semaphore(_DELIVERED_AT_ONCE)
 
     async def run(
@@ -77,11 +85,14 @@ class Course:
         `left_engine` is called once the engine has room for another one.
         Raises EngineUnavailable with the job as it was, and whatever makes the job fail.
         """
-        preset = await self.preset_of(job)
         step = next_step(job)
+        if step is NextStep.CLEAR_UP:
+            await self._closing.clear_up(job, engine)
+            return
+        preset = await self.preset_of(job)
         if step is NextStep.PREPARE:
-            job = await self._prepare(job, preset, engine)
-        if step in {NextStep.PREPARE, NextStep.FOLLOW}:
+            job = await self._prepare(job, preset, engine, cancel)
+        if next_step(job) is NextStep.FOLLOW:
             job = await self._follow(job, preset, engine, cancel)
         if next_step(job) is NextStep.DELIVER:
             async with self._delivering:
@@ -98,51 +109,44 @@ class Course:
             case _:
                 assert_never(job.order.recipe)
 
-    async def fail(self, job_id: str, error: JobError) -> None:
-        job = await self._move(job_id, lambda c: rows.fail_job(c, job_id, error=error, now=_now()))
-        self._tell(job, ending_of(job))
-
-    async def end_cancelled(self, job_id: str) -> None:
-        job = await self._move(job_id, lambda c: rows.cancel_job(c, job_id, now=_now()))
-        self._tell(job, ending_of(job))
-
-    async def _prepare(self, job: Job, preset: Preset | None, engine: Engine) -> Job:
+    async def _prepare(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
         attempt = job.attempt + 1
         self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
         files = [await asyncio.to_thread(checked_input, item) for item in job.order.inputs]
-        ticket = await engine.prepare(_work(job, preset, files, attempt))
+        ticket = await _unless_cancelled(engine.prepare(_work(job, preset, files, attempt)), cancel)
+        if ticket is None:
+            await self._closing.cancelled(job)
+            return await self._queue.get(job.id)
         failpoint("job.prepared")
-        job = await self._move(
-            job.id, lambda c: rows.begin_attempt(c, job.id, ticket=ticket, server=None, now=_now())
-        )
+        job = await self._move(job.id, lambda c: rows.begin_attempt(c, job.id, ticket=ticket, now=_now()))
         failpoint("job.ticket_stored")
         return job
 
     async def _follow(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
         ticket = _ticket(job)
-        if cancel.is_set() or job.cancel_requested:
-            await engine.cancel(ticket)
-            return await self._end_cancelled_run(job, engine)
         try:
-            await engine.start(ticket)
-            failpoint("job.started")
-            end = await self._end_of_run(job, ticket, preset, engine, cancel)
+            if cancel.is_set() or job.cancel_requested:
+                await engine.cancel(ticket)
+                end: TerminalEvent = Cancelled(job_id=job.id, attempt=job.attempt, at=_now())
+            else:
+                await engine.start(ticket)
+                failpoint("job.started")
+                end = await self._end_of_run(job, ticket, preset, engine, cancel)
         except RunLost as error:
-            return await self._requeue(job, error)
+            return await self._requeue(job, engine, error)
         failpoint("job.run_ended")
-        if cancel.is_set():
-            return await self._end_cancelled_run(job, engine)
         match end:
-            case Completed():
+            case Completed() if not cancel.is_set():
                 outputs = tuple(DeliveredOutput(output=output) for output in end.outputs)
                 return await self._move(job.id, lambda c: rows.begin_saving(c, job.id, outputs))
+            case Completed() | Cancelled():
+                await self._closing.cancelled(job, engine)
             case Failed():
-                await self.fail(job.id, JobError(end.code, end.message, end.retryable))
-                await engine.forget(ticket)
-            case Cancelled():
-                return await self._end_cancelled_run(job, engine)
+                cause = JobError(end.code, with_names(job, end.message), end.retryable)
+                await self._closing.failed(job, cause, engine)
             case Expired():
-                await self.fail(job.id, JobError("expired", "the engine gave the job up unstarted", True))
+                cause = JobError("expired", "the engine gave the job up before it began; retry it", True)
+                await self._closing.failed(job, cause, engine)
             case _:
                 assert_never(end)
         return await self._queue.get(job.id)
@@ -171,65 +175,32 @@ class Course:
             raise RunLost("the engine stopped telling about the run", job=job.id)
         return end
 
-    async def _requeue(self, job: Job, error: RunLost) -> Job:
+    async def _requeue(self, job: Job, engine: Engine, lost: RunLost) -> Job:
         if not may_run_again(job):
-            await self.fail(
-                job.id,
-                JobError(error.code, f"the engine lost the run {job.attempt} times; retry it later", True),
-            )
+            error = JobError(lost.code, f"the engine lost the run {job.attempt} times; retry it later", True)
+            await self._closing.failed(job, error, engine)
             return await self._queue.get(job.id)
+        with contextlib.suppress(SafelightError):
+            await engine.forget(_ticket(job))
         moved = await self._move(job.id, lambda c: rows.requeue_job(c, job.id))
-        self._tell(moved, Requeued(job_id=job.id, attempt=job.attempt, at=_now(), reason=error.message))
+        self._tell(moved, Requeued(job_id=job.id, attempt=job.attempt, at=_now(), reason=lost.message))
         return moved
 
-    async def _end_cancelled_run(self, job: Job, engine: Engine) -> Job:
-        await self.end_cancelled(job.id)
-        await engine.forget(_ticket(job))
-        return await self._queue.get(job.id)
-
     async def _deliver(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> None:
-        ticket = _ticket(job)
         if job.state is JobState.SAVING and (cancel.is_set() or job.cancel_requested):
-            await self._deliverer.tidy(job, preset)
-            await self._end_cancelled_run(job, engine)
+            await self._closing.cancelled(job, engine)
             return
         try:
-            await self._deliverer.deliver(job, preset, engine, ticket)
+            await self._deliverer.deliver(job, preset, engine, _ticket(job))
         except DeliveryBlocked as error:
-            await self._end_blocked(job, error)
-            return
+            await self._closing.blocked(job, error.message)
         except RunLost as error:
             if job.state is JobState.SAVING:
-                await self._requeue(job, error)
+                await self._requeue(job, engine, error)
             else:
-                await self._end_blocked(job, error)
-            return
-        await self._end_delivered(job)
-        failpoint("job.completed")
-        await self._deliverer.tidy(job, preset)
-        await engine.forget(ticket)
-
-    async def _end_delivered(self, job: Job) -> None:
-        def record(connection: sqlite3.Connection) -> None:
-            if job.state is JobState.SAVING:
-                rows.complete_job(connection, job.id, delivery=Delivery.DELIVERED, reason=None, now=_now())
-            else:
-                rows.record_delivery(connection, job.id, delivery=Delivery.DELIVERED, reason=None)
-
-        moved = await self._move(job.id, record)
-        self._tell(moved, ending_of(moved) if job.state is JobState.SAVING else None)
-
-    async def _end_blocked(self, job: Job, error: TransientError) -> None:
-        def record(connection: sqlite3.Connection) -> None:
-            if job.state is JobState.SAVING:
-                rows.complete_job(
-                    connection, job.id, delivery=Delivery.BLOCKED, reason=error.message, now=_now()
-                )
-            else:
-                rows.record_delivery(connection, job.id, delivery=Delivery.BLOCKED, reason=error.message)
-
-        moved = await self._move(job.id, record)
-        self._tell(moved, ending_of(moved) if job.state is JobState.SAVING else None)
+                await self._closing.blocked(job, f"{error.message}; retry the job")
+        else:
+            await self._closing.delivered(await self._queue.get(job.id), engine)
 
     async def _move(self, job_id: str, action: Callable[[sqlite3.Connection], None]) -> Job:
         def act(connection: sqlite3.Connection) -> Job:
@@ -240,6 +211,19 @@ class Course:
 
     def _tell(self, job: Job, event: JobEvent | None) -> None:
         self._queue.tell(JobChange(job, event))
+
+
+async def _unless_cancelled(preparing: Coroutine[None, None, Ticket], cancel: asyncio.Event) -> Ticket | None:
+    """The ticket; None when the cancel came first, which drops the preparation."""
+    task = asyncio.create_task(preparing)
+    asked = asyncio.create_task(cancel.wait())
+    try:
+        await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
+        return None if cancel.is_set() else await task
+    finally:
+        task.cancel()
+        asked.cancel()
+        await asyncio.wait([task, asked])
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,11 +58,11 @@ class Deliverer:
             digest = await self._stage(job, item, engine, ticket, staged)
             outputs = await self._place(job, item, staged, digest, outputs)
 
-    async def tidy(self, job: Job, preset: Preset | None) -> None:
+    async def tidy(self, job: Job) -> None:
         """Remove the staging names of a job that has ended, delivered or not."""
-        for number, item in enumerate(await self._plan(job, preset)):
-            folder = (job.order.out_folder / item.relative).parent
-            await asyncio.to_thread(_unlink, staging_path(folder, job.id, number))
+        folders = {(job.order.out_folder / job.order.relative_path).parent, job.order.out_folder}
+        folders |= {item.path.parent for item in job.outputs if item.path is not None}
+        await asyncio.to_thread(_remove_staged, folders, job.id, len(job.outputs))
 
     async def _plan(self, job: Job, preset: Preset | None) -> tuple[PlannedOutput, ...]:
         outputs = [item.output for item in job.outputs]
@@ -179,5 +179,8 @@ def _source_facts(source: Path) -> tuple[str, int]:
     return media_type_for(source.suffix) or "image/png", 1
 
 
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _remove_staged(folders: Collection[Path], job_id: str, count: int) -> None:
+    for folder in folders:
+        for number in range(count):
+            with contextlib.suppress(OSError):
+                staging_path(folder, job_id, number).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import Job, JobError, NewJob
 from shared.errors import UsageError
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.jobs.events import Failed, JobEvent, Queued
 from shared.jobs.state import JobState, is_terminal
@@ -75,6 +76,7 @@ class JobQueue:
             return answers
 
         answers = await self._database.write(insert)
+        failpoint("job.journalled")
         known = frozenset(
             new.key for new, (_, inserted) in zip(new_jobs, answers, strict=True) if not inserted
         )

@@ -15,6 +15,7 @@ class NextStep(StrEnum):
     PREPARE = "prepare"
     FOLLOW = "follow"  # its run may be under way, over, or never begun
     DELIVER = "deliver"
+    CLEAR_UP = "clear_up"  # it has ended, and its files and its run's files are to be removed
     NONE = "none"
 
 
@@ -28,11 +29,15 @@ def next_step(job: Job) -> NextStep:
             return NextStep.DELIVER
         case JobState.COMPLETED:
             waits = job.delivery in {Delivery.PENDING, Delivery.BLOCKED}
-            return NextStep.DELIVER if waits else NextStep.NONE
+            return NextStep.DELIVER if waits else _after_its_end(job)
         case JobState.FAILED | JobState.CANCELLED | JobState.EXPIRED:
-            return NextStep.NONE
+            return _after_its_end(job)
         case _:
             assert_never(job.state)
+
+
+def _after_its_end(job: Job) -> NextStep:
+    return NextStep.NONE if job.ticket is None else NextStep.CLEAR_UP
 
 
 def may_run_again(job: Job) -> bool:

@@ -1,7 +1,6 @@
 """Takes the journal's jobs, in order and as many as each engine has room for, to their ends."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import structlog
 
 from desktop.engines.registry import EngineRegistry, Seat
 from desktop.jobs.bell import Bell
+from desktop.jobs.closing import Closing
 from desktop.jobs.course import Course
 from desktop.jobs.queue import JobQueue
 from desktop.jobs.recovery import NextStep, next_step
@@ -17,7 +17,7 @@ from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import Job, JobError
-from shared.engines.base import EngineUnavailable
+from shared.engines.base import Engine, EngineUnavailable
 from shared.errors import SafelightError
 from shared.jobs.state import is_terminal
 
@@ -51,6 +51,7 @@ class JobRunner:
         queue: JobQueue,
         engines: EngineRegistry,
         course: Course,
+        closing: Closing,
         bell: Bell,
         patience_s: float | None,
     ) -> None:
@@ -59,6 +60,7 @@ class JobRunner:
         self._queue = queue
         self._engines = engines
         self._course = course
+        self._closing = closing
         self._bell = bell
         self._patience_s = patience_s
         self._lanes: dict[str, _Lane] = {}
@@ -81,7 +83,7 @@ class JobRunner:
                     await self._take_cancels()
                     await self._take_new()
                 await self._take_put_off()
-                await self._take_undelivered()
+                await self._take_unfinished()
                 self._fill(tasks)
                 await self._bell.wait(_POLL_S)
 
@@ -105,13 +107,13 @@ class JobRunner:
             if len(found) < _CHUNK:
                 return
 
-    async def _take_undelivered(self) -> None:
+    async def _take_unfinished(self) -> None:
         now = asyncio.get_running_loop().time()
         if now < self._redeliver_at:
             return
         self._redeliver_at = now + _REDELIVER_S
         found = await self._database.read(
-            lambda connection: rows.undelivered_jobs(connection, holder=self._holder.name)
+            lambda connection: rows.unfinished_jobs(connection, holder=self._holder.name)
         )
         for job in found:
             if job.id not in self._known:
@@ -134,15 +136,16 @@ class JobRunner:
             if job_id in self._cancels:
                 self._cancels[job_id].set()
                 continue
-            step = next_step(await self._queue.get(job_id))
+            job = await self._queue.get(job_id)
+            step = next_step(job)
             unreachable = any(job_id == put_off for _, put_off in self._put_off)
             if step is NextStep.PREPARE or (step is NextStep.FOLLOW and unreachable):
-                await self._course.end_cancelled(job_id)
+                await self._closing.cancelled(job)
 
     async def _route(self, job: Job) -> None:
         """Put the job into the lane of the engine that suits it, or off, or let it fail."""
         try:
-            preset = await self._course.preset_of(job)
+            preset = None if is_terminal(job.state) else await self._course.preset_of(job)
             seat = await self._engines.seat_for(job, preset)
         except EngineUnavailable as error:
             await self._put_off_or_fail(job.id, error)
@@ -196,23 +199,21 @@ class JobRunner:
                 return
             except SafelightError as error:
                 _log.info("job_failed", code=error.code)
-                await self._fail(job_id, JobError(error.code, error.message, error.retryable), lane)
+                await self._fail(
+                    job_id, JobError(error.code, error.message, error.retryable), lane.seat.engine
+                )
             except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the others
                 _log.exception("job_failed_unexpectedly")
                 message = f"something unexpected happened ({type(error).__name__}: {error}); the log has more"
-                await self._fail(job_id, JobError("internal", message, retryable=True), lane)
+                await self._fail(job_id, JobError("internal", message, retryable=True), lane.seat.engine)
         self._unreachable_since.pop(job_id, None)
         self._known.discard(job_id)
         if next_step(await self._queue.get(job_id)) is NextStep.PREPARE:  # its run was lost
             self._known.add(job_id)
             lane.waiting.append(job_id)
 
-    async def _fail(self, job_id: str, error: JobError, lane: _Lane | None = None) -> None:
+    async def _fail(self, job_id: str, error: JobError, engine: Engine | None = None) -> None:
         """One bad job never stops the others, whatever state it is in."""
         job = await self._queue.get(job_id)
-        if is_terminal(job.state):
-            return
-        await self._course.fail(job_id, error)
-        if lane is not None and job.ticket is not None:
-            with contextlib.suppress(SafelightError):
-                await lane.seat.engine.forget(job.ticket)
+        if not is_terminal(job.state):
+            await self._closing.failed(job, error, engine)

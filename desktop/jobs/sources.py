@@ -1,13 +1,14 @@
 """Input files: described when a job is submitted, checked again when it begins."""
 
+import re
 from pathlib import Path
 
-from desktop.store.job import JobInput
+from desktop.store.job import Job, JobInput
 from shared.engines.base import InputFile
 from shared.errors import UsageError
 from shared.files import digest_file
 
-__all__ = ["SourceChanged", "SourceUnreadable", "checked_input", "describe_input"]
+__all__ = ["SourceChanged", "SourceUnreadable", "checked_input", "describe_input", "with_names"]
 
 
 class SourceUnreadable(UsageError):
@@ -53,6 +54,14 @@ def checked_input(item: JobInput) -> InputFile:
     except OSError as error:
         raise _unreadable(item.path, error) from error
     return InputFile(path=item.path, digest=item.digest, name=item.name)
+
+
+def with_names(job: Job, message: str) -> str:
+    """An engine's message, with the files under the names that the user knows, not those of staging."""
+    for item in job.order.inputs:
+        for staged in re.findall(rf"{item.digest}(?:\.\w+)?", message):
+            message = message.replace(staged, item.name)
+    return message
 
 
 def _unreadable(path: Path, error: OSError) -> SourceUnreadable:

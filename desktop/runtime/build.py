@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from desktop.catalog import Catalog
 from desktop.engines.registry import EngineRegistry
 from desktop.jobs.bell import Bell
+from desktop.jobs.closing import Closing
 from desktop.jobs.course import Course
 from desktop.jobs.delivery import Deliverer
 from desktop.jobs.queue import JobQueue
@@ -39,13 +40,17 @@ async def open_runtime(
             queue = JobQueue(database=database, holder=holder, bell=bell)
             catalog = Catalog((shipped_presets_folder(), settings.paths.presets))
             deliverer = Deliverer(database=database, default_quality=settings.jpeg_quality)
-            course = Course(database=database, queue=queue, catalog=catalog, deliverer=deliverer)
+            closing = Closing(database=database, queue=queue, deliverer=deliverer)
+            course = Course(
+                database=database, queue=queue, catalog=catalog, deliverer=deliverer, closing=closing
+            )
             runner = JobRunner(
                 database=database,
                 holder=holder,
                 queue=queue,
                 engines=engines,
                 course=course,
+                closing=closing,
                 bell=bell,
                 patience_s=patience_s,
             )

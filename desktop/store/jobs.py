@@ -18,6 +18,7 @@ __all__ = [
     "begin_saving",
     "cancel_job",
     "cancel_requests",
+    "clear_ticket",
     "complete_job",
     "fail_job",
     "find_job",
@@ -33,8 +34,13 @@ __all__ = [
     "release_keys",
     "request_cancel",
     "requeue_job",
-    "undelivered_jobs",
+    "unfinished_jobs",
 ]
+
+
+# As in the conditions of the indexes jobs_open and jobs_unfinished, which these queries use.
+_OPEN = "state IN ('queued', 'processing', 'saving')"
+_UNFINISHED = "state IN ('completed', 'failed', 'cancelled') AND (ticket IS NOT NULL OR delivery = 'blocked')"
 
 
 class UnknownJob(UsageError):
@@ -107,27 +113,19 @@ def open_jobs(connection: sqlite3.Connection, *, holder: str, after: int, limit:
     return tuple(job_from_row(row) for row in rows)
 
 
-def undelivered_jobs(connection: sqlite3.Connection, *, holder: str) -> tuple[Job, ...]:
-    """Completed jobs of this holder whose outputs have not reached the user, oldest first."""
-    rows = connection.execute(
-        """
-        SELECT * FROM jobs WHERE holder = ? AND state = 'completed' AND delivery IN ('pending', 'blocked')
-        ORDER BY seq
-        """,
-        (holder,),
-    )
+def unfinished_jobs(connection: sqlite3.Connection, *, holder: str) -> tuple[Job, ...]:
+    """Ended jobs of this holder that are not delivered or not cleared up, oldest first."""
+    query = f"SELECT * FROM jobs WHERE holder = ? AND {_UNFINISHED} ORDER BY seq"  # noqa: S608
+    rows = connection.execute(query, (holder,))
     return tuple(job_from_row(row) for row in rows)
 
 
 def holders_of_open_jobs(connection: sqlite3.Connection) -> frozenset[str]:
-    rows = connection.execute(
-        """
-        SELECT holder FROM jobs WHERE state IN ('queued', 'processing', 'saving') AND holder IS NOT NULL
-        UNION
-        SELECT holder FROM jobs WHERE state = 'completed' AND delivery IN ('pending', 'blocked')
-            AND holder IS NOT NULL
-        """
+    query = (
+        f"SELECT DISTINCT holder FROM jobs WHERE holder IS NOT NULL AND {_OPEN} "  # noqa: S608
+        f"UNION SELECT DISTINCT holder FROM jobs WHERE holder IS NOT NULL AND {_UNFINISHED}"
     )
+    rows = connection.execute(query)
     return frozenset(row["holder"] for row in rows)
 
 
@@ -141,16 +139,9 @@ def adopt_jobs(
 ) -> int:
     """Take over what dead processes left open; only of one batch, or of certain keys, where given."""
     adopted = 0
+    query = f"SELECT id, key, batch FROM jobs WHERE holder = ? AND ({_OPEN} OR {_UNFINISHED})"  # noqa: S608
     for former in dead:
-        rows = connection.execute(
-            """
-            SELECT id, key, batch FROM jobs WHERE holder = ?
-            AND (state IN ('queued', 'processing', 'saving')
-                 OR state = 'completed' AND delivery IN ('pending', 'blocked'))
-            """,
-            (former,),
-        ).fetchall()
-        for row in rows:
+        for row in connection.execute(query, (former,)).fetchall():
             if (batch is None or row["batch"] == batch) and (keys is None or row["key"] in keys):
                 connection.execute("UPDATE jobs SET holder = ? WHERE id = ?", (holder, row["id"]))
                 adopted += 1
@@ -179,17 +170,14 @@ def release_failed(connection: sqlite3.Connection, keys: Collection[str]) -> Non
     )
 
 
-def begin_attempt(
-    connection: sqlite3.Connection, job_id: str, *, ticket: Ticket, server: str | None, now: datetime
-) -> None:
+def begin_attempt(connection: sqlite3.Connection, job_id: str, *, ticket: Ticket, now: datetime) -> None:
     """Store the ticket before its run is started."""
     _check(connection, job_id, JobState.PROCESSING)
     connection.execute(
         """
-        UPDATE jobs SET state = 'processing', attempt = ?, engine = ?, server = COALESCE(?, server),
-            ticket = ?, started_at = ? WHERE id = ?
+        UPDATE jobs SET state = 'processing', attempt = ?, engine = ?, ticket = ?, started_at = ? WHERE id = ?
         """,
-        (ticket.attempt, ticket.engine, server, ticket.to_json(), now.isoformat(), job_id),
+        (ticket.attempt, ticket.engine, ticket.to_json(), now.isoformat(), job_id),
     )
 
 
@@ -249,6 +237,11 @@ def cancel_job(connection: sqlite3.Connection, job_id: str, *, now: datetime) ->
     connection.execute(
         "UPDATE jobs SET state = 'cancelled', finished_at = ? WHERE id = ?", (now.isoformat(), job_id)
     )
+
+
+def clear_ticket(connection: sqlite3.Connection, job_id: str) -> None:
+    """The job has ended and nothing of it is left to clear up."""
+    connection.execute("UPDATE jobs SET ticket = NULL WHERE id = ?", (job_id,))
 
 
 def request_cancel(connection: sqlite3.Connection, job_id: str) -> None:

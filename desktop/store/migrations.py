@@ -41,8 +41,8 @@ CREATE TABLE jobs (
     finished_at TEXT
 ) STRICT;
 CREATE INDEX jobs_open ON jobs (holder, seq) WHERE state IN ('queued', 'processing', 'saving');
-CREATE INDEX jobs_undelivered ON jobs (holder, seq)
-    WHERE state = 'completed' AND delivery IN ('pending', 'blocked');
+CREATE INDEX jobs_unfinished ON jobs (holder, seq)
+    WHERE state IN ('completed', 'failed', 'cancelled') AND (ticket IS NOT NULL OR delivery = 'blocked');
 CREATE INDEX jobs_batch ON jobs (batch, seq);
 CREATE INDEX jobs_cancel ON jobs (holder) WHERE cancel_requested = 1;
 """
