@@ -4,14 +4,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from cloud.repositories.postgres import postgres_engine
 from cloud.repositories.sqlite import sqlite_engine
 
-__all__ = ["is_current", "migrate_postgres", "migrate_sqlite", "upgrade"]
+__all__ = ["migrate_postgres", "migrate_sqlite", "newest_version", "upgrade"]
 
 _LOCK = 0x5AFE1165
 
@@ -45,12 +44,12 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     command.upgrade(_config(connection), revision)
 
 
-def is_current(connection: Connection) -> bool:
-    script = ScriptDirectory.from_config(_config(connection))
-    return MigrationContext.configure(connection).get_current_heads() == tuple(script.get_heads())
+def newest_version() -> str:
+    """The one that this program was written for."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")

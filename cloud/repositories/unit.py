@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from cloud.repositories.accounts import AccountRows
 from cloud.repositories.artifacts import ArtifactRows
@@ -29,3 +29,9 @@ class Unit:
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
+
+    def schema_version(self) -> str:
+        """Which migration was the last; empty if there was none."""
+        if not inspect(self.connection).has_table("alembic_version"):
+            return ""
+        return str(self.connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")

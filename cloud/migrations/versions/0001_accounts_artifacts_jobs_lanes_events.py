@@ -150,14 +150,11 @@ def _create_jobs() -> None:
     )
     op.create_index("ix_jobs_account", "jobs", ["account_id", "number"])
     op.create_index("ix_jobs_idempotency_key", "jobs", ["account_id", "idempotency_key"])
-    op.create_index(
-        "ix_jobs_lane",
-        "jobs",
-        ["pool", "priority", "account_id", "preset_id", "number"],
-        **_where("state = 'queued'"),
+    _partial_index(
+        "ix_jobs_lane", "jobs", ["pool", "priority", "account_id", "preset_id", "number"], "state = 'queued'"
     )
-    op.create_index("ix_jobs_lease", "jobs", ["lease_until"], **_where("state IN ('processing', 'saving')"))
-    op.create_index("ix_jobs_worker", "jobs", ["worker"], **_where("state IN ('processing', 'saving')"))
+    _partial_index("ix_jobs_lease", "jobs", ["lease_until"], "state IN ('processing', 'saving')")
+    _partial_index("ix_jobs_worker", "jobs", ["worker"], "state IN ('processing', 'saving')")
 
 
 def _create_lanes() -> None:
@@ -228,7 +225,7 @@ def _create_events() -> None:
     )
     op.create_index("ix_events_at", "events", ["at"])
     op.create_index("ix_events_job", "events", ["job_id", "id"])
-    op.create_index("ix_events_unpublished", "events", ["id"], **_where("published_at IS NULL"))
+    _partial_index("ix_events_unpublished", "events", ["id"], "published_at IS NULL")
 
 
 def _forbid_illegal_transitions() -> None:
@@ -251,6 +248,7 @@ def _forbid_illegal_transitions() -> None:
     )
 
 
-def _where(condition: str) -> dict[str, sa.TextClause]:
-    """A partial index, as either database is told."""
-    return {"postgresql_where": sa.text(condition), "sqlite_where": sa.text(condition)}
+def _partial_index(name: str, table: str, columns: list[str], condition: str) -> None:
+    """As either database is told."""
+    where = sa.text(condition)
+    op.create_index(name, table, columns, postgresql_where=where, sqlite_where=where)

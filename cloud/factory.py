@@ -1,0 +1,192 @@
+"""Builds everything: once per process what is shared, and per unit of work the service that does it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cloud.clients.blob import BlobStore, LocalBlobStore
+from cloud.clients.broadcast import Broadcast, LocalBroadcast, RedisBroadcast
+from cloud.clients.inspector import Inspector
+from cloud.clients.queue import LocalQueue, Queue, RedisQueue
+from cloud.clients.redis_link import RedisLink
+from cloud.repositories.database import Database
+from cloud.repositories.postgres import PostgresDatabase
+from cloud.repositories.sqlite import SqliteDatabase
+from cloud.services.artifacts import Artifacts
+from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.event_streams import EventStreams
+from cloud.services.health import Health
+from cloud.services.jobs import Jobs
+from cloud.services.keys import Keys
+from cloud.services.links import Links
+from cloud.services.presets import Presets
+from cloud.services.publisher import EventPublisher
+from cloud.services.retention import Retention
+from cloud.services.signing import LinkSigner
+from cloud.services.users import Users
+from cloud.settings import Settings
+from shared.engines.builtin.classes import NODE_CLASSES
+from shared.media import DEFAULT_INPUT_LIMITS, MediaLimits
+from shared.presets.bundle import Preset, load_preset, preset_folders, shipped_presets_folder
+
+__all__ = ["Factory", "ProcessContext", "open_context", "open_database"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessContext:
+    """What a process holds as long as it lives."""
+
+    settings: Settings
+    schema_version: str
+    database: Database
+    blobs: BlobStore
+    queue: Queue
+    broadcast: Broadcast
+    inspector: Inspector
+    redis: RedisLink | None
+    presets: Mapping[str, Preset]
+    signer: LinkSigner
+    utcnow: Callable[[], datetime]
+
+
+class Factory:
+    def __init__(self, context: ProcessContext) -> None:
+        self._context = context
+
+    def artifacts(self) -> Artifacts:
+        settings = self._context.settings
+        return Artifacts(
+            database=self._context.database,
+            blobs=self._context.blobs,
+            inspector=self._context.inspector,
+            links=self._links(),
+            signer=self._context.signer,
+            max_bytes=settings.max_upload_bytes,
+            link_valid_for=timedelta(seconds=settings.link_valid_s),
+        )
+
+    def attempts(self) -> Attempts:
+        return Attempts(
+            database=self._context.database,
+            queue=self._context.queue,
+            rules=self.attempt_rules(),
+            utcnow=self._context.utcnow,
+        )
+
+    def attempt_rules(self) -> AttemptRules:
+        return AttemptRules(lease=timedelta(seconds=self._context.settings.lease_s))
+
+    def event_streams(self) -> EventStreams:
+        return EventStreams(database=self._context.database, broadcast=self._context.broadcast)
+
+    def health(self) -> Health:
+        return Health(
+            database=self._context.database,
+            blobs=self._context.blobs,
+            redis=self._context.redis,
+            schema_version=self._context.schema_version,
+        )
+
+    def jobs(self) -> Jobs:
+        return Jobs(
+            database=self._context.database,
+            queue=self._context.queue,
+            presets=self.presets(),
+            links=self._links(),
+            utcnow=self._context.utcnow,
+        )
+
+    def keys(self) -> Keys:
+        return Keys(database=self._context.database)
+
+    def presets(self) -> Presets:
+        return Presets(
+            presets=self._context.presets,
+            builtin_classes=NODE_CLASSES,
+            pools=self._context.settings.pools,
+        )
+
+    def publisher(self) -> EventPublisher:
+        return EventPublisher(
+            database=self._context.database,
+            broadcast=self._context.broadcast,
+            queue=self._context.queue,
+        )
+
+    def retention(self) -> Retention:
+        return Retention(database=self._context.database)
+
+    def users(self) -> Users:
+        return Users(database=self._context.database)
+
+    def _links(self) -> Links:
+        return Links(base_url=self._context.settings.base_url, signer=self._context.signer)
+
+
+@contextlib.asynccontextmanager
+async def open_context(settings: Settings, *, schema_version: str) -> AsyncIterator[ProcessContext]:
+    """`schema_version` is the one that this program was written for."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        redis = None if settings.redis_url is None else RedisLink(url=settings.redis_url)
+        queue: Queue = LocalQueue() if redis is None else RedisQueue(link=redis)
+        broadcast: Broadcast = LocalBroadcast() if redis is None else RedisBroadcast(link=redis)
+        if redis is not None:
+            stack.push_async_callback(redis.aclose)
+            await redis.start()
+        blobs = LocalBlobStore(folder=settings.storage_folder)
+        stack.push_async_callback(blobs.aclose)
+        inspector = Inspector(limits=_upload_limits(settings))
+        stack.push_async_callback(inspector.aclose)
+        yield ProcessContext(
+            settings=settings,
+            schema_version=schema_version,
+            database=database,
+            blobs=blobs,
+            queue=queue,
+            broadcast=broadcast,
+            inspector=inspector,
+            redis=redis,
+            presets=_shipped_presets(),
+            signer=_signer(settings),
+            utcnow=_utcnow,
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    database: Database = (
+        PostgresDatabase(url=settings.postgres_url, connections=settings.database_connections)
+        if settings.is_cluster
+        else SqliteDatabase(path=settings.sqlite_path)
+    )
+    try:
+        yield database
+    finally:
+        await database.aclose()
+
+
+def _signer(settings: Settings) -> LinkSigner:
+    return LinkSigner(
+        secret=settings.signing_secret(),
+        valid_for=timedelta(seconds=settings.link_valid_s),
+        utcnow=_utcnow,
+    )
+
+
+def _upload_limits(settings: Settings) -> MediaLimits:
+    return MediaLimits(
+        max_bytes=settings.max_upload_bytes,
+        max_pixels=settings.max_pixels,
+        max_frames=DEFAULT_INPUT_LIMITS.max_frames,
+    )
+
+
+def _shipped_presets() -> Mapping[str, Preset]:
+    presets = (load_preset(folder) for folder in preset_folders(shipped_presets_folder()))
+    return {preset.manifest.id: preset for preset in presets}
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)

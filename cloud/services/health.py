@@ -1,0 +1,64 @@
+"""Whether this process can do its work, and if not, for want of what."""
+
+import asyncio
+from dataclasses import dataclass
+
+from cloud.clients.blob import BlobStore
+from cloud.clients.redis_link import RedisLink
+from cloud.repositories.database import Database
+from shared.errors import TransientError
+
+__all__ = ["Health", "Readiness"]
+
+_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """True for what answers. Without Redis (`queue`), work goes on, more slowly."""
+
+    database: bool
+    migrations: bool
+    storage: bool
+    queue: bool
+
+    @property
+    def ready(self) -> bool:
+        return self.database and self.migrations and self.storage
+
+
+class Health:
+    def __init__(
+        self, *, database: Database, blobs: BlobStore, redis: RedisLink | None, schema_version: str
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._redis = redis
+        self._schema_version = schema_version
+
+    async def look(self) -> Readiness:
+        version, storage, queue = await asyncio.gather(self._version(), self._storage(), self._queue())
+        return Readiness(
+            database=version is not None,
+            migrations=version == self._schema_version,
+            storage=storage,
+            queue=queue,
+        )
+
+    async def _version(self) -> str | None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._database.read(lambda unit: unit.schema_version())
+        except (TransientError, TimeoutError):
+            return None
+
+    async def _storage(self) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._blobs.check()
+        except (TransientError, TimeoutError):
+            return False
+        return True
+
+    async def _queue(self) -> bool:
+        return self._redis is None or await self._redis.ping()
