@@ -15,7 +15,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-__all__ = ["Heard", "RedisLink"]
+__all__ = ["REDIS_AWAY", "Heard", "RedisLink"]
+
+REDIS_AWAY = (RedisError, OSError)
+"""What a command raises when Redis cannot be asked."""
 
 _log = structlog.get_logger(__name__)
 
@@ -110,7 +113,7 @@ class RedisLink:
                     await pubsub.subscribe(*self._heard)
                     delay_s = _FIRST_DELAY_S
                     await self._listen(pubsub)
-            except (RedisError, OSError) as error:
+            except REDIS_AWAY as error:
                 _log.warning("redis_deaf", error=type(error).__name__, again_in_s=delay_s)
             self._subscribed.clear()
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))
@@ -143,5 +146,5 @@ class RedisLink:
 def _tolerated(command: str) -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError) as error:
+    except REDIS_AWAY as error:
         _log.warning("redis_unreachable", command=command, error=type(error).__name__)

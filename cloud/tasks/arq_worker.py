@@ -12,12 +12,12 @@ from datetime import UTC
 from typing import Any
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 from arq.cron import CronJob, cron
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker
-from redis.exceptions import RedisError
 
+from cloud.clients.redis_link import REDIS_AWAY
 from cloud.tasks.chore import Chore, do_chore
 
 __all__ = ["QUEUE_NAME", "run_on_arq"]
@@ -34,18 +34,15 @@ async def run_on_arq(chores: Sequence[Chore], *, redis_url: str) -> None:
     while True:
         try:
             await _run_until_redis_ends(chores, redis_url=redis_url)
-        except (RedisError, OSError) as error:
+        except REDIS_AWAY as error:
             _log.warning("chores_without_redis", error=type(error).__name__)
         await asyncio.sleep(_RESTART_DELAY_S)
 
 
 async def _run_until_redis_ends(chores: Sequence[Chore], *, redis_url: str) -> None:
-    pool = await create_pool(
-        RedisSettings.from_dsn(redis_url),
-        job_serializer=_serialize,
-        job_deserializer=json.loads,
-        default_queue_name=QUEUE_NAME,
-    )
+    pool = ArqRedis.from_url(redis_url)
+    pool.job_serializer, pool.job_deserializer = _serialize, json.loads
+    pool.default_queue_name = QUEUE_NAME
     worker = _worker(chores, pool)
     try:
         await worker.async_run()
