@@ -60,8 +60,6 @@ def _parameters(manifest: Manifest) -> Iterator[PresetError]:
         field = f"parameters.{parameter.id}"
         if parameter.type in _CHOOSERS and not parameter.choices and parameter.choices_from is None:
             yield _problem(field, "offers no choices")
-        if parameter.step is not None and parameter.step <= 0:
-            yield _problem(f"{field}.step", "must be above 0")
         if parameter.visible_when is not None and parameter.visible_when.parameter not in known:
             yield _problem(f"{field}.visible_when", f"names no parameter: {parameter.visible_when.parameter}")
         yield from _value(parameter, f"{field}.default", parameter.default)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Gt
 
 from shared.presets.plain import PlainValue
 
@@ -70,7 +72,7 @@ class Parameter:
     default: PlainValue = None
     min: float | None = None
     max: float | None = None
-    step: float | None = None
+    step: Annotated[float, Gt(0)] | None = None
     soft_min: float | None = None
     soft_max: float | None = None
     unit: str = ""

@@ -12,6 +12,8 @@ from shared.presets.size import size_in
 
 __all__ = ["Transform", "transformed"]
 
+_DIGITS = 9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transform:
@@ -69,6 +71,6 @@ def _arithmetic(value: float, transform: Transform) -> float:
     if transform.max is not None:
         value = min(value, transform.max)
     if transform.round_to is None:
-        return value
+        return round(value, _DIGITS)  # 35 × 0.01 is 0.35
     rounded = math.floor(value / transform.round_to + 0.5) * transform.round_to
-    return int(rounded) if transform.round_to == int(transform.round_to) else round(rounded, 9)
+    return int(rounded) if transform.round_to == int(transform.round_to) else round(rounded, _DIGITS)

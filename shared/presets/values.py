@@ -14,6 +14,7 @@ from shared.presets.parameter import Parameter, ParameterType
 __all__ = ["check_value", "is_visible", "parse_text", "resolve_values", "with_value_set"]
 
 _MAX_SEED = 2**64 - 1
+_DIGITS = 9
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -100,14 +101,16 @@ def _real(parameter: Parameter, value: JsonValue) -> float:
     high = math.inf if parameter.max is None else parameter.max
     if not low <= number <= high:
         raise _wrong(parameter, f"must lie {_range_text(parameter)}, not {value}")
-    if parameter.step is not None:
-        number = _on_grid(number, low if math.isfinite(low) else 0.0, parameter.step)
-    return number
+    return number if parameter.step is None else _on_grid(number, parameter, parameter.step)
 
 
-def _on_grid(number: float, origin: float, step: float) -> float:
+def _on_grid(number: float, parameter: Parameter, step: float) -> float:
     """The nearest allowed value, free of the binary dust that multiplying by 0.05 leaves."""
-    return round(origin + round((number - origin) / step) * step, 9)
+    origin = parameter.min or 0.0
+    steps = round((number - origin) / step)
+    if parameter.max is not None and round(origin + steps * step, _DIGITS) > parameter.max:
+        steps -= 1
+    return round(origin + steps * step, _DIGITS)
 
 
 def _range_text(parameter: Parameter) -> str:
