@@ -4,6 +4,7 @@ The database is what a stream replays and what fills its gaps; broadcast only sa
 came. Passing events are not replayed: a new stream gets the latest of each.
 """
 
+import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -43,8 +44,7 @@ class EventStreams:
         """
         first, last = await self._database.read(lambda unit: unit.events.span(account_id))
         _check_kept(after, first, last)
-        async for frame in self._follow(account_id, None, last if after is None else after):
-            yield frame
+        return self._follow(account_id, None, last if after is None else after)
 
     async def follow_job(
         self, account_id: str, job_id: str, *, after: int | None
@@ -60,11 +60,17 @@ class EventStreams:
         _check_kept(after, first, last)
         after = after or 0
         if is_terminal(job.state) and await self._is_past_the_end(account_id, job_id, after):
-            return
-        async for frame in self._follow(account_id, job_id, after):
-            yield frame
-            if frame is not None and frame.kind in TERMINAL_EVENTS:
-                return
+            return _nothing()
+        return self._to_the_end(account_id, job_id, after)
+
+    async def _to_the_end(
+        self, account_id: str, job_id: str, after: int
+    ) -> AsyncGenerator[Frame | None, None]:
+        async with contextlib.aclosing(self._follow(account_id, job_id, after)) as frames:
+            async for frame in frames:
+                yield frame
+                if frame is not None and frame.kind in TERMINAL_EVENTS:
+                    return
 
     async def _is_past_the_end(self, account_id: str, job_id: str, after: int) -> bool:
         events = await self._database.read(
@@ -140,6 +146,11 @@ async def _frames_of(message: Message, reader: _Reader) -> AsyncGenerator[Frame,
     elif message.number > reader.after:
         async for frame in reader.read():
             yield frame
+
+
+async def _nothing() -> AsyncGenerator[Frame | None, None]:
+    return
+    yield
 
 
 def _check_kept(after: int | None, first: int, last: int) -> None:

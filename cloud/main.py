@@ -1,0 +1,58 @@
+"""The API as an ASGI application."""
+
+from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
+
+from cloud.factory import ProcessContext
+from cloud.middleware.edge import BodyLimit, HostCheck, RequestIds, SecurityHeaders
+from cloud.middleware.errors import install_error_answers
+from cloud.routers import artifacts, events, health, jobs, presets, transfers
+from cloud.services.links import API
+from cloud.settings import Settings
+
+__all__ = ["asgi_app", "create_api"]
+
+_SUMMARY = (
+    "Jobs, artifacts and events of the Safelight cloud. Polling is the truth; streams are a convenience."
+)
+
+
+def create_api() -> FastAPI:
+    """The routes alone; their context is put into `app.state` by whoever serves them."""
+    app = FastAPI(
+        title="Safelight cloud",
+        version="1",
+        description=_SUMMARY,
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api = APIRouter(prefix=API)
+    for router in (jobs.router, events.router, artifacts.router, transfers.router, presets.router):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(health.router)
+    install_error_answers(app)
+    return app
+
+
+def asgi_app(context: ProcessContext) -> ASGIApp:
+    """The routes within the layers that every request passes."""
+    app = create_api()
+    app.state.context = context
+    return RequestIds(SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings)))
+
+
+def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
+    limited = BodyLimit(
+        app,
+        limit=settings.max_body_bytes,
+        uploads=f"{API}/uploads/",
+        upload_limit=settings.max_upload_bytes,
+    )
+    return HostCheck(limited, allowed=settings.allowed_hosts)
+
+
+def _over_tls(settings: Settings) -> bool:
+    return settings.base_url.startswith("https://")

@@ -1,0 +1,1 @@
+"""The API's addresses: body in, service call, body out."""

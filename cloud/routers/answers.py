@@ -1,0 +1,28 @@
+"""What the OpenAPI document says of answers that are errors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.api.errors import ErrorEnvelope
+
+__all__ = ["errors"]
+
+_MEANINGS: Mapping[int, str] = {
+    400: "The request cannot be read, or names an unknown host",
+    401: "No valid API key",
+    403: "The key or the link does not allow this",
+    404: "Not there, or not this account's",
+    409: "Not possible in this state, or the first request with this Idempotency-Key has not ended",
+    410: "The events asked for are no longer kept",
+    413: "Too large",
+    422: "Invalid; `details.field` names the field",
+    503: "Busy: try again after the seconds in `Retry-After`",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Each in the envelope; 400 and 503 may always happen."""
+    return {
+        status: {"model": ErrorEnvelope, "description": _MEANINGS[status]}
+        for status in sorted({400, 503, *statuses})
+    }

@@ -1,0 +1,32 @@
+"""Artifacts: announce, show, and have their bytes checked."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from cloud.routers.answers import errors
+from cloud.routers.callers import Called, Made
+from shared.api.artifacts import Artifact, ArtifactRequest
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/artifacts", tags=["artifacts"])
+
+_Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+
+
+@router.post("", responses=errors(401, 403, 413, 422))
+async def announce_artifact(request: ArtifactRequest, caller: Called, factory: Made) -> Artifact:
+    """Bytes that are known need no upload; for others, the answer holds the link to send them to."""
+    return await factory.artifacts().announce(caller, request)
+
+
+@router.get("/{digest}", responses=errors(401, 403, 404, 422))
+async def show_artifact(digest: _Digest, caller: Called, factory: Made) -> Artifact:
+    return await factory.artifacts().show(caller, digest)
+
+
+@router.post("/{digest}/complete", responses=errors(401, 403, 404, 409, 422))
+async def complete_artifact(digest: _Digest, caller: Called, factory: Made) -> Artifact:
+    """Check the bytes that were sent; `state` says whether they are taken, `problem` why not."""
+    return await factory.artifacts().complete(caller, digest)

@@ -1,0 +1,45 @@
+"""What handlers need of a request: who calls, and the services for this unit of work."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from cloud.errors import SignInNeeded
+from cloud.factory import Factory
+from cloud.services.callers import Caller
+
+__all__ = ["Called", "Made", "bearer_key", "factory_of"]
+
+_bearer = HTTPBearer(auto_error=False, description="An API key, made by `safelight-cloud keys create`")
+
+
+def factory_of(connection: HTTPConnection) -> Factory:
+    return Factory(connection.app.state.context)
+
+
+Made = Annotated[Factory, Depends(factory_of)]
+
+
+async def _caller(
+    factory: Made, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    if credentials is None:
+        raise _no_key()
+    return await factory.keys().authenticate(credentials.credentials)
+
+
+Called = Annotated[Caller, Depends(_caller)]
+
+
+def bearer_key(connection: HTTPConnection) -> str:
+    """The key of a connection that dependencies do not serve. Raises SignInNeeded."""
+    scheme, _, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise _no_key()
+    return key.strip()
+
+
+def _no_key() -> SignInNeeded:
+    return SignInNeeded("send an API key: Authorization: Bearer sl_live_…")

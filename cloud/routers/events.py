@@ -1,0 +1,126 @@
+"""Events as they happen: a job's by WebSocket or server-sent events, an account's by the latter.
+
+Both carry the same frames: the JSON form of an event, with `number` where it is a lasting one.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, WebSocket
+from fastapi.responses import StreamingResponse
+
+from cloud.errors import InvalidRequest
+from cloud.middleware.errors import answer_to
+from cloud.routers.answers import errors
+from cloud.routers.callers import Called, Made, bearer_key, factory_of
+from cloud.routers.jobs import JobId
+from cloud.services.callers import Scope
+from cloud.services.event_streams import Frame
+from shared.errors import SafelightError
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["events"])
+
+_LARGEST = 2**63 - 1
+_After = Annotated[int | None, Query(ge=0, le=_LARGEST, description="Begin after the event of this number")]
+_LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events"}
+}
+_Frames = AsyncGenerator[Frame | None, None]
+
+
+@router.get("/events", response_class=StreamingResponse, responses={**errors(401, 403, 410, 422), **_STREAM})
+async def account_events(
+    caller: Called, factory: Made, after: _After = None, last_id: _LastId = None
+) -> StreamingResponse:
+    """All events of the account, from now on or from after a number, without end."""
+    caller.require(Scope.READ)
+    start = _start(after, last_id)
+    frames = await factory.event_streams().follow_account(caller.account_id, after=start)
+    return _event_stream(frames)
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={**errors(401, 403, 404, 410, 422), **_STREAM},
+)
+async def job_events(
+    job_id: JobId, caller: Called, factory: Made, after: _After = None, last_id: _LastId = None
+) -> StreamingResponse:
+    """A job's events from its first to its last; a WebSocket to the same address carries the same."""
+    caller.require(Scope.READ)
+    start = _start(after, last_id)
+    frames = await factory.event_streams().follow_job(caller.account_id, job_id, after=start)
+    return _event_stream(frames)
+
+
+@router.websocket("/jobs/{job_id}/events")
+async def job_socket(socket: WebSocket, job_id: JobId, after: _After = None) -> None:
+    factory = factory_of(socket)
+    try:
+        caller = await factory.keys().authenticate(bearer_key(socket))
+        caller.require(Scope.READ)
+        frames = await factory.event_streams().follow_job(caller.account_id, job_id, after=after)
+    except SafelightError as error:
+        await socket.send_denial_response(answer_to(error))
+        return
+    await socket.accept()
+    await _send_until_gone(socket, frames)
+
+
+async def _send_until_gone(socket: WebSocket, frames: _Frames) -> None:
+    """Ends with the frames or with the client, whichever goes first."""
+    sending = asyncio.create_task(_send(socket, frames), name="socket-frames")
+    try:
+        while not sending.done():
+            hearing = asyncio.create_task(socket.receive(), name="socket-ears")
+            await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                hearing.cancel()
+            elif hearing.result()["type"] == "websocket.disconnect":
+                return
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _send(socket: WebSocket, frames: _Frames) -> None:
+    async with aclosing(frames):
+        async for frame in frames:
+            if frame is not None:
+                await socket.send_text(frame.text)
+    await socket.close()
+
+
+def _event_stream(frames: _Frames) -> StreamingResponse:
+    return StreamingResponse(
+        _lines(frames),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _lines(frames: _Frames) -> AsyncIterator[str]:
+    """A comment first and in every quiet while, so that both sides know that the other is there."""
+    yield ": here\n\n"
+    async with aclosing(frames):
+        async for frame in frames:
+            if frame is None:
+                yield ": here\n\n"
+            else:
+                number = "" if frame.number is None else f"id: {frame.number}\n"
+                yield f"event: {frame.kind}\n{number}data: {frame.text}\n\n"
+
+
+def _start(after: int | None, last_id: str | None) -> int | None:
+    """A browser that reconnects says by its header where it left off."""
+    if last_id is None:
+        return after
+    if not (last_id.isascii() and last_id.isdigit()):
+        raise InvalidRequest("Last-Event-ID must be the number of an event", field="Last-Event-ID")
+    return min(int(last_id), _LARGEST)

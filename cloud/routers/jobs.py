@@ -1,0 +1,74 @@
+"""Jobs: submit, list, show, cancel, retry."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from cloud.repositories.jobs import JobFilter
+from cloud.routers.answers import errors
+from cloud.routers.callers import Called, Made
+from cloud.services.jobs import Submitted
+from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from shared.jobs.state import JobState
+
+__all__ = ["JobId", "router"]
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+JobId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
+_Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body give the same job and the same answer, however often they come",
+    ),
+]
+_PRINTABLE = r"^[\x21-\x7e]+$"
+
+
+@router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 403, 409, 422))
+async def submit_job(request: JobRequest, caller: Called, factory: Made, key: _Key = None) -> Response:
+    """Accept one job: a preset on named artifacts. `Idempotent-Replayed: true` marks a repeated answer."""
+    return _accepted(await factory.jobs().submit(caller, request, key=key))
+
+
+@router.get("", responses=errors(401, 403, 422))
+async def list_jobs(
+    caller: Called,
+    factory: Made,
+    state: Annotated[list[JobState] | None, Query(max_length=7)] = None,
+    preset: Annotated[str | None, Query(max_length=100, pattern=_PRINTABLE)] = None,
+    idempotency_key: Annotated[str | None, Query(max_length=255, pattern=_PRINTABLE)] = None,
+    cursor: Annotated[str | None, Query(max_length=100, pattern=_PRINTABLE)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> JobPage:
+    """The account's jobs, newest first."""
+    wanted = JobFilter(states=tuple(state or ()), preset_id=preset, idempotency_key=idempotency_key)
+    return await factory.jobs().page(caller, wanted, cursor=cursor, limit=limit)
+
+
+@router.get("/{job_id}", responses=errors(401, 403, 404, 422))
+async def show_job(job_id: JobId, caller: Called, factory: Made) -> Job:
+    return await factory.jobs().show(caller, job_id)
+
+
+@router.post("/{job_id}/cancel", responses=errors(401, 403, 404, 422))
+async def cancel_job(job_id: JobId, caller: Called, factory: Made) -> Job:
+    """A waiting job ends at once, a running one soon; one that has ended stays as it is."""
+    return await factory.jobs().cancel(caller, job_id)
+
+
+@router.post(
+    "/{job_id}/retry", status_code=202, response_model=JobAccepted, responses=errors(401, 403, 404, 409, 422)
+)
+async def retry_job(job_id: JobId, caller: Called, factory: Made, key: _Key = None) -> Response:
+    """A new job like this one, with `retry_of`."""
+    return _accepted(await factory.jobs().retry(caller, job_id, key=key))
+
+
+def _accepted(submitted: Submitted) -> Response:
+    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
+    return Response(submitted.answer, 202, headers, media_type="application/json")
