@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     storage_url: Annotated[str, Field(pattern=r"^file:///.+")] | None = None
     secret_key: SecretStr | None = None
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
     comfyui_urls: tuple[str, ...] = ()
@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """Where clients reach us: scheme and host, without a path."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104 - no binding
+        return self.public_url or f"http://{host}:{self.port}"
 
     @property
     def pools(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from shared.ids import new_id
 __all__ = ["Users"]
 
 _log = structlog.get_logger(__name__)
+_FIRST_EMAIL = "owner@localhost"
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
 
@@ -37,6 +38,11 @@ class Users:
         user = await self._database.write(work)
         _log.info("user_created", user=user.id, account=user.account_id)
         return user
+
+    async def ensure_one(self) -> None:
+        """The first user of a machine, so that a key can be made at once."""
+        if not await self.all():
+            await self.create(email=_FIRST_EMAIL, name="Owner")
 
     async def all(self) -> tuple[User, ...]:
         return await self._database.read(lambda unit: unit.accounts.users())

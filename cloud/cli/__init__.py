@@ -1,0 +1,5 @@
+"""The command `safelight-cloud`."""
+
+from cloud.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,62 @@
+"""A database that is ready for a command."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from cloud.errors import BadSettings
+from cloud.factory import open_database
+from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
+from cloud.repositories.database import Database
+from cloud.settings import Settings, load_settings
+from shared.logs import configure_logs
+
+__all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_database"]
+
+_T = TypeVar("_T")
+
+
+def configure(**given: object) -> Settings:
+    """The settings, with the logs set up as they say."""
+    settings = load_settings(**given)
+    configure_logs(level=settings.log_level, as_json=settings.log_json)
+    return settings
+
+
+def with_database(settings: Settings, work: Callable[[Database], Awaitable[_T]]) -> _T:
+    """The result of `work` on a database of the newest version."""
+
+    async def run() -> _T:
+        async with migrated(settings) as database:
+            return await work(database)
+
+    return asyncio.run(run())
+
+
+@contextlib.asynccontextmanager
+async def migrated(settings: Settings) -> AsyncIterator[Database]:
+    await ensure_migrated(settings)
+    async with open_database(settings) as database:
+        yield database
+
+
+async def ensure_migrated(settings: Settings) -> None:
+    """On one box, migrate; in a cluster, where others run, only look. Raises BadSettings."""
+    if not settings.is_cluster:
+        await asyncio.to_thread(migrate_sqlite, settings.sqlite_path)
+        return
+    async with open_database(settings) as database:
+        version = await database.read(lambda unit: unit.schema_version())
+    if version != newest_version():
+        raise BadSettings(
+            f"the database has version {version or 'none'} and this program needs {newest_version()}: "
+            "run `safelight-cloud migrate`"
+        )
+
+
+async def migrate(settings: Settings) -> None:
+    if settings.is_cluster:
+        await migrate_postgres(settings.postgres_url)
+    else:
+        await asyncio.to_thread(migrate_sqlite, settings.sqlite_path)

@@ -1,0 +1,93 @@
+"""The parts of one process, begun and ended together."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+import typer
+
+from cloud.cli.server import ApiServer
+from cloud.factory import Factory, ProcessContext, open_context
+from cloud.main import asgi_app
+from cloud.migrations.upgrade import newest_version
+from cloud.settings import Settings
+from cloud.tasks.arq_worker import run_on_arq
+from cloud.tasks.chore import Chore
+from cloud.tasks.timers import run_on_timers
+from cloud.worker.process import work
+
+__all__ = ["Parts", "run_process"]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The API is served on `listening`, if there is one; with `works`, jobs are run."""
+
+    listening: socket.socket | None
+    works: bool
+
+
+async def run_process(settings: Settings, parts: Parts) -> None:
+    """Until SIGINT or SIGTERM; then requests are answered, jobs end or are given back."""
+    stop = asyncio.Event()
+    async with open_context(settings, schema_version=newest_version()) as context, _stopped_by_signals(stop):
+        await context.inspector.start()
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]
+            if parts.works:
+                beside.append(group.create_task(_do_chores(context), name="chores"))
+            async with asyncio.TaskGroup() as serving:
+                if parts.listening is not None:
+                    serving.create_task(_serve(context, parts.listening, stop), name="api")
+                if parts.works:
+                    serving.create_task(work(context, stop=stop), name="worker")
+            for task in beside:
+                task.cancel()
+    _log.info("stopped")
+
+
+async def _serve(context: ProcessContext, listening: socket.socket, stop: asyncio.Event) -> None:
+    server = ApiServer(asgi_app(context), announce=lambda: _announce(context.settings))
+    serving = asyncio.create_task(server.serve(sockets=[listening]), name="uvicorn")
+    await stop.wait()
+    server.should_exit = True
+    await serving
+
+
+async def _do_chores(context: ProcessContext) -> None:
+    """In a cluster, ARQ gives each turn to one process."""
+    factory = Factory(context)
+    chores = (
+        Chore("reap", 5, factory.attempts().reap),
+        Chore("forget_old_events", 60, factory.retention().forget_old_events),
+    )
+    if context.settings.redis_url is None:
+        await run_on_timers(chores)
+    else:
+        await run_on_arq(chores, redis_url=context.settings.redis_url)
+
+
+def _announce(settings: Settings) -> None:
+    typer.echo(f"Safelight cloud at {settings.base_url}")
+    typer.echo("Make a key with: safelight-cloud keys create", err=True)
+    _log.info("serving", url=settings.base_url, database="postgresql" if settings.is_cluster else "sqlite")
+
+
+@contextlib.asynccontextmanager
+async def _stopped_by_signals(stop: asyncio.Event) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,34 @@
+"""The commands together, and what a failure looks like."""
+
+import sys
+
+import typer
+
+from cloud.cli import doctor, keys, migrate, processes, users
+from shared.errors import SafelightError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="safelight-cloud",
+    help="The Safelight cloud: on one box with nothing else, or as a cluster on PostgreSQL and Redis.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+processes.register(app)
+migrate.register(app)
+users.register(app)
+keys.register(app)
+doctor.register(app)
+
+
+def main() -> None:
+    """One sentence and exit code 2 for what the caller can mend, 1 for the rest."""
+    try:
+        app()
+    except SafelightError as error:
+        sys.stderr.write(f"safelight-cloud: {error.message}\n")
+        sys.exit(1 if error.retryable else 2)
+    except KeyboardInterrupt:
+        sys.exit(130)

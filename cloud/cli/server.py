@@ -1,0 +1,55 @@
+"""Uvicorn, told when to stop rather than listening for signals of its own."""
+
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from cloud.errors import BadSettings
+
+__all__ = ["ApiServer", "listening_socket"]
+
+_LARGEST_MESSAGE_BYTES = 64 * 1024
+_CLOSE_WITHIN_S = 5
+
+
+class ApiServer(uvicorn.Server):
+    """`announce` is called once requests are answered."""
+
+    def __init__(self, app: ASGIApp, *, announce: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="websockets-sansio",
+            ws_max_size=_LARGEST_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=_CLOSE_WITHIN_S,
+        )
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The process listens for them, since it has more to end than this."""
+        yield
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Raises BadSettings if the address cannot be had."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise BadSettings(
+            f"cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
+        ) from error
