@@ -94,7 +94,10 @@ class Spool:
         try:
             await self._client.download(found, file, max_bytes=self._limits.max_bytes)
         except FileTooLarge as error:
-            raise OutputRejected(f"the server delivered a bad file: {error.message}", file=name) from error
+            most = f"{self._limits.max_bytes / 1e6:.0f} MB"
+            raise OutputRejected(
+                f"the engine delivered a bad file: {name} has more than {most}", file=name
+            ) from error
 
     def _path(self, run_id: str, node: str, index: int) -> Path:
         return self._run_folder(run_id) / derived_key(node, str(index))[:32]

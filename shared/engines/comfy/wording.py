@@ -9,6 +9,7 @@ __all__ = ["EXECUTION_ERROR", "OUT_OF_MEMORY", "failure_code", "failure_message"
 OUT_OF_MEMORY = "out_of_memory"
 EXECUTION_ERROR = "execution_error"
 
+_QUOTED_PATH = re.compile(r"""(['"])(?:[A-Za-z]:|~|\\\\)?[\\/][^'"]*[\\/]([^'"\\/]*)\1""")
 _PATH = re.compile(r"(?:[A-Za-z]:|~|\\\\)?[\\/](?:[^\\/\s'\":*?<>|]+[\\/])+([^\\/\s'\":*?<>|]*)")
 _MAX_CHARS = 200
 
@@ -30,6 +31,7 @@ def failure_message(failure: NodeFailure) -> str:
 def _plain(message: str) -> str:
     """The first line, with base names where whole paths stood."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    text = _PATH.sub(r"\1", lines[0][: 4 * _MAX_CHARS]) if lines else ""
+    text = lines[0][: 4 * _MAX_CHARS] if lines else ""
+    text = _PATH.sub(r"\1", _QUOTED_PATH.sub(r"\1\2\1", text))
     text = "".join(char for char in text if char.isprintable())
     return text if len(text) <= _MAX_CHARS else f"{text[: _MAX_CHARS - 1]}…"

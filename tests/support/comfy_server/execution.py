@@ -4,6 +4,7 @@ import asyncio
 import json
 import struct
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tests.support.comfy_server.faults import Faults
@@ -44,11 +45,13 @@ class Execution:
     interrupted: bool = False
     recordings: dict[str, Recording] = field(default_factory=dict)
     cache: dict[str, tuple] = field(default_factory=dict)
+    moments: dict = field(default_factory=lambda: defaultdict(asyncio.Event))
     saved: int = 0
 
     async def run(self, item: Item) -> None:
         """Everything from execution_start to the history entry; the caller sends the rest."""
         self.begun.append(item.prompt_id)
+        self.moments[item.prompt_id, "begun"].set()
         self.interrupted = False
         recording = self.recordings.pop(item.prompt_id, None)
         if recording is not None:

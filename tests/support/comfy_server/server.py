@@ -61,6 +61,14 @@ class ComfyServer:
     def count(self, method: str, path: str) -> int:
         return sum((request.method, request.path) == (method, path) for request in self.requests)
 
+    async def until_begun(self, prompt_id: str) -> None:
+        async with asyncio.timeout(10):
+            await self.execution.moments[prompt_id, "begun"].wait()
+
+    async def until_over(self, prompt_id: str) -> None:
+        async with asyncio.timeout(30):
+            await self.execution.moments[prompt_id, "over"].wait()
+
     def play(self, *recordings: Recording) -> None:
         """The next prompts are not run: what a real server once did is done again."""
         self._recordings.extend(recordings)
@@ -367,6 +375,7 @@ class ComfyServer:
             self._status()
             data = {"node": None, "prompt_id": item.prompt_id}
             self._send(item, json.dumps({"type": "executing", "data": data}))
+            self.execution.moments[item.prompt_id, "over"].set()
 
 
 def _error(node: str, class_type: str, kind: str, details: str, **extra: object) -> dict:
