@@ -31,9 +31,12 @@ class Frame:
 
 
 class EventStreams:
-    def __init__(self, *, database: Database, broadcast: Broadcast) -> None:
+    def __init__(
+        self, *, database: Database, broadcast: Broadcast, look_every_s: float = _LOOK_EVERY_S
+    ) -> None:
         self._database = database
         self._broadcast = broadcast
+        self._look_every_s = look_every_s
 
     async def follow_account(
         self, account_id: str, *, after: int | None
@@ -95,7 +98,7 @@ class EventStreams:
 
     async def _live(self, reader: "_Reader", watcher: Watcher) -> AsyncGenerator[Frame | None, None]:
         while True:
-            heap = await watcher.take(_LOOK_EVERY_S)
+            heap = await watcher.take(self._look_every_s)
             if heap.gap or not heap.messages:
                 async for frame in reader.read():
                     yield frame
