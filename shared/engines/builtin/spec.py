@@ -47,8 +47,15 @@ class InputSpec:
 
     def to_json(self) -> JsonValue:
         """As the server writes it under `input` in /object_info."""
-        limits = {"default": self.default, "min": self.min, "max": self.max, "step": self.step}
+        limits: dict[str, JsonValue] = {
+            "default": self.default,
+            "min": self.min,
+            "max": self.max,
+            "step": self.step,
+        }
         options: dict[str, JsonValue] = {name: value for name, value in limits.items() if value is not None}
+        if self.is_file:
+            options["image_upload"] = True
         if self.listed:
             return [list(self.choices), options]
         if self.type == "COMBO":

@@ -20,8 +20,8 @@ from shared.errors import JsonValue
 
 __all__ = ["Fault", "FaultKind", "checked_graph", "find_faults", "refusal"]
 
-# The server follows links by recursion and gives up on longer chains.
-MAX_DEPTH = 480
+# The server follows links by recursion, each node once, and gives up on longer chains.
+_MAX_DEPTH = 984
 
 
 class FaultKind(StrEnum):
@@ -110,7 +110,7 @@ def find_faults(graph: Graph, files: AbstractSet[tuple[str, str]]) -> list[Fault
 
 def _needed_nodes(graph: Graph, outputs: list[str]) -> tuple[list[str], list[Fault]]:
     """Nodes upstream of the outputs, in graph order, and faults in how they hang together."""
-    depths: dict[str, int] = {}
+    seen: set[str] = set()
     open_nodes: set[str] = set()
     stack = [(name, 0, False) for name in reversed(outputs)]
     while stack:
@@ -120,21 +120,23 @@ def _needed_nodes(graph: Graph, outputs: list[str]) -> tuple[list[str], list[Fau
             continue
         if name in open_nodes:
             return [], [_circle(graph, name)]
-        if depth > MAX_DEPTH:
-            says = f"more than {MAX_DEPTH} nodes follow each other"
+        if depth > _MAX_DEPTH:
+            says = f"more than {_MAX_DEPTH} nodes follow each other"
             return [], [Fault(FaultKind.TOO_DEEP, says, name, graph.nodes[name].class_type)]
-        if depths.get(name, -1) >= depth:
+        if name in seen:
             continue
-        depths[name] = depth
+        seen.add(name)
         open_nodes.add(name)
         stack.append((name, depth, True))
         stack.extend((source, depth + 1, False) for source in _sources(graph, name))
-    return [name for name in graph.nodes if name in depths], []
+    return [name for name in graph.nodes if name in seen], []
 
 
 def _circle(graph: Graph, name: str) -> Fault:
     class_type = graph.nodes[name].class_type
-    input_name = next(iter(graph.nodes[name].inputs), None)
+    input_name = next(
+        (key for key, value in graph.nodes[name].inputs.items() if isinstance(value, Link)), None
+    )
     says = f"node {name} ({class_type}) depends on its own result: the links form a circle"
     return Fault(FaultKind.CYCLE, says, name, class_type, input_name)
 

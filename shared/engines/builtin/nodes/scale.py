@@ -21,6 +21,8 @@ def resize(picture: Picture, width: int, height: int, method: str) -> Picture:
     """Half-pixel centres; no antialiasing except by "area" and "lanczos"; nothing is clipped."""
     if method not in _METHODS:
         raise NodeFailed(f"{method!r} is no way to scale; use one of {', '.join(_METHODS)}")
+    if method == "area" and min(width, height) == 0 < picture.size:
+        return new_floats(len(picture), height, width, picture.shape[3])  # only what comes after fails
     if min(width, height, *picture.shape[1:3]) < 1:
         old = f"{picture.shape[2]}x{picture.shape[1]}"
         raise NodeFailed(f"a picture of {old} pixels cannot be scaled to {width}x{height}")
