@@ -12,12 +12,9 @@ import typer
 
 from cloud.cli.server import ApiServer
 from cloud.factory import Factory, ProcessContext, open_context
-from cloud.main import asgi_app
 from cloud.migrations.upgrade import newest_version
 from cloud.settings import Settings
-from cloud.tasks.arq_worker import run_on_arq
-from cloud.tasks.chore import Chore
-from cloud.tasks.timers import run_on_timers
+from cloud.tasks.housekeeping import keep_house
 from cloud.worker.process import work
 
 __all__ = ["Parts", "run_process"]
@@ -41,7 +38,7 @@ async def run_process(settings: Settings, parts: Parts) -> None:
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]
             if parts.works:
-                beside.append(group.create_task(_do_chores(context), name="chores"))
+                beside.append(group.create_task(keep_house(context), name="chores"))
             async with asyncio.TaskGroup() as serving:
                 if parts.listening is not None:
                     serving.create_task(_serve(context, parts.listening, stop), name="api")
@@ -53,24 +50,11 @@ async def run_process(settings: Settings, parts: Parts) -> None:
 
 
 async def _serve(context: ProcessContext, listening: socket.socket, stop: asyncio.Event) -> None:
-    server = ApiServer(asgi_app(context), announce=lambda: _announce(context.settings))
+    server = ApiServer(context, announce=lambda: _announce(context.settings))
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="uvicorn")
     await stop.wait()
     server.should_exit = True
     await serving
-
-
-async def _do_chores(context: ProcessContext) -> None:
-    """In a cluster, ARQ gives each turn to one process."""
-    factory = Factory(context)
-    chores = (
-        Chore("reap", 5, factory.attempts().reap),
-        Chore("forget_old_events", 60, factory.retention().forget_old_events),
-    )
-    if context.settings.redis_url is None:
-        await run_on_timers(chores)
-    else:
-        await run_on_arq(chores, redis_url=context.settings.redis_url)
 
 
 def _announce(settings: Settings) -> None:
