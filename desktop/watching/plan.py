@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from desktop.store.ledger import FileStamp, Sighting
+from desktop.store.ledger import FileStamp, Sighting, Stamp
 from desktop.watching.scanner import Scan
 
 __all__ = ["Facts", "Handled", "New", "Plan", "Renamed", "Verdict", "judge", "plan"]
@@ -20,7 +20,7 @@ class Plan:
     withdraw: tuple[str, ...]
 
 
-def plan(scan: Scan, known: Mapping[str, FileStamp], queued: Collection[str]) -> Plan:
+def plan(scan: Scan, known: Mapping[str, Stamp], queued: Collection[str]) -> Plan:
     return Plan(
         read=tuple(sorted(path for path, stamp in scan.files.items() if known.get(path) != stamp)),
         withdraw=tuple(path for path in queued if path not in scan.files and scan.knows_about(path)),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from desktop.store.ledger import FileStamp
+from desktop.store.ledger import INODE_MASK, Stamp
 from desktop.watching.names import Skip, is_skipped_folder, why_skipped
 
 __all__ = ["FolderIdentity", "Scan", "SourceMissing", "folder_identity", "scan_folder"]
@@ -27,7 +27,7 @@ class Scan:
     `unread` are folders that could not be listed: what lies below them is unknown, not gone.
     """
 
-    files: dict[str, FileStamp] = field(default_factory=dict)
+    files: dict[str, Stamp] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     odd: dict[str, Skip] = field(default_factory=dict)
     skipped: Counter[Skip] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ def _list_folder(
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue  # deleted or renamed since it was listed
-        files[prefix + name] = FileStamp.of(status)
+        files[prefix + name] = (status.st_size, status.st_mtime_ns, status.st_ino & INODE_MASK)
     return subfolders
 
 

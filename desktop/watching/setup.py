@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from desktop.store import ledger as rows
 from desktop.store.database import Database
-from desktop.store.ledger import FileStamp, FolderRow, LedgerEntry
+from desktop.store.ledger import FolderRow, LedgerEntry, Stamp
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.rebuild import handled_before
 from desktop.watching.scanner import FolderIdentity, folder_identity, scan_folder
@@ -38,7 +38,7 @@ async def open_page(folder: HotFolder, database: Database) -> Page:
 
 async def _first_page(folder: HotFolder, database: Database, identity: FolderIdentity) -> Page:
     page = Page(identity, 0)
-    untaken: dict[str, FileStamp] = {}
+    untaken: dict[str, Stamp] = {}
     entries: tuple[LedgerEntry, ...] = ()
     if folder.new_only:
         untaken = await asyncio.to_thread(_files, folder)
@@ -62,7 +62,7 @@ async def _looks_unmounted(folder: HotFolder, database: Database) -> bool:
     return bool(await database.read(lambda c: rows.known_stamps(c, folder.id, 0)))
 
 
-def _files(folder: HotFolder) -> dict[str, FileStamp]:
+def _files(folder: HotFolder) -> dict[str, Stamp]:
     return scan_folder(folder.source, suffixes=READABLE_SUFFIXES, excluded=folder.excluded).files
 
 

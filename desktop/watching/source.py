@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from enum import StrEnum
 
-from desktop.store.ledger import FileStamp
+from desktop.store.ledger import Stamp
 from desktop.watching.changes import FolderWatcher, Report, WatchUnavailable
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.local_watcher import local_watcher
@@ -49,7 +49,7 @@ class Source:
         """Raises SourceMissing."""
         return scan_folder(self._folder.source, suffixes=READABLE_SUFFIXES, excluded=self._folder.excluded)
 
-    def adopt_if_familiar(self, known: Mapping[str, FileStamp]) -> bool:
+    def adopt_if_familiar(self, known: Mapping[str, Stamp]) -> bool:
         """Take another folder in the source's place for the same if it holds files of the ledger.
 
         A disk that was unplugged and mounted again has new numbers and its old files.

@@ -195,7 +195,7 @@ class FolderWatch:
         )
         queued = await self._database.read(lambda c: rows.queued_paths(c, self._folder.id))
         steps = await asyncio.to_thread(plan, scan, known, queued.keys())
-        self._intake.remember({stamp.inode for stamp in known.values()})
+        self._intake.remember({inode for _, _, inode in known.values()})
         for path in steps.read:
             self._arrivals.add(path, Evidence.SEEN)
         for path in steps.withdraw:
