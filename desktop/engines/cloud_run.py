@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shared.engines.base import Ticket
-from shared.jobs.events import JobEvent, Progress, Requeued, Started
+from shared.jobs.events import JobEvent, Preview, Progress, Requeued, Started
 
 __all__ = ["RunEvents", "RunNotes"]
 
@@ -34,6 +34,9 @@ class RunEvents:
                 return None
             case Started():
                 self._started = True
+                event = replace(event, engine=self._ticket.engine)
+            case Progress() | Preview() if not self._started:
+                return None  # it came by a shorter way than the start
             case Progress() if event.fraction < self._fraction:
                 return None
             case Progress():
