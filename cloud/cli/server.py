@@ -5,9 +5,10 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from cloud.errors import BadSettings
+from cloud.factory import ProcessContext
+from cloud.main import asgi_app
 
 __all__ = ["ApiServer", "listening_socket"]
 
@@ -18,9 +19,9 @@ _CLOSE_WITHIN_S = 5
 class ApiServer(uvicorn.Server):
     """`announce` is called once requests are answered."""
 
-    def __init__(self, app: ASGIApp, *, announce: Callable[[], None]) -> None:
+    def __init__(self, context: ProcessContext, *, announce: Callable[[], None]) -> None:
         config = uvicorn.Config(
-            app,
+            asgi_app(context),
             lifespan="off",
             log_config=None,
             access_log=False,

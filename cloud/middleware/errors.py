@@ -1,6 +1,6 @@
 """Every answer that is an error, in one envelope: no trace, statement, path or address among it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -95,13 +95,16 @@ def _ours(error: SafelightError) -> JSONResponse:
 
 def _invalid(error: RequestValidationError) -> JSONResponse:
     """The fields are named; what stood in them is not repeated."""
-    problems = [
-        {"field": ".".join(str(part) for part in item["loc"][1:]) or "body", "message": str(item["msg"])}
-        for item in error.errors()
-    ] or [{"field": "body", "message": "cannot be read"}]
-    first = problems[0]
+    problems = [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+    first = problems[0] if problems else _problem((), "json_invalid", "")
     details: dict[str, JsonValue] = {"field": first["field"], "problems": [*problems]}
     return envelope(422, "invalid_request", f"{first['field']}: {first['message']}", details)
+
+
+def _problem(location: Sequence[int | str], kind: str, message: str) -> dict[str, str]:
+    if kind == "json_invalid":
+        return {"field": "body", "message": "this is not valid JSON"}
+    return {"field": ".".join(str(part) for part in location[1:]) or "body", "message": message}
 
 
 def _fault(error: Exception) -> JSONResponse:
