@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _develop(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures, or folders of pictures.")],
     *,
     preset: Annotated[str, typer.Option("--preset", metavar="ID", help="See `safelight presets list`.")],
     values: SetOption = None,

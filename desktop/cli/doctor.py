@@ -13,16 +13,16 @@ def _doctor() -> int:
     """Check settings, folders, journal, presets and engines, and say what to do about each problem."""
     import asyncio
 
-    from rich.console import Console
     from rich.table import Table
 
     from desktop.cli.examination import Verdict, examine
     from desktop.cli.exit_code import ExitCode
+    from desktop.cli.tables import print_table
 
     findings = asyncio.run(examine())
     table = Table("", "", "", box=None, show_header=False)
     for finding in findings:
         table.add_row(finding.verdict, finding.what, finding.detail)
-    Console(markup=False).print(table)
+    print_table(table)
     bad = any(finding.verdict is Verdict.PROBLEM for finding in findings)
     return ExitCode.SOME_FAILED if bad else ExitCode.DONE

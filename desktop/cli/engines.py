@@ -17,11 +17,11 @@ def _engines(as_json: JsonOption = False) -> int:
     import json
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
 
     from desktop.cli.exit_code import ExitCode
     from desktop.cli.session import load
+    from desktop.cli.tables import print_table
     from desktop.runtime import open_runtime
     from desktop.views import EngineView
 
@@ -37,5 +37,5 @@ def _engines(as_json: JsonOption = False) -> int:
         table = Table("Engine", "Reachable", "Detail", box=None)
         for view in views:
             table.add_row(view.name, "yes" if view.reachable else "no", view.detail)
-        Console().print(table)
+        print_table(table)
     return ExitCode.DONE if any(view.reachable for view in views) else ExitCode.NO_ENGINE

@@ -4,9 +4,9 @@ import json
 import os
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from desktop.cli.tables import print_table
 from desktop.store.job import Job, PresetRecipe
 
 __all__ = ["print_job_line", "print_job_sheet", "print_job_table"]
@@ -43,7 +43,7 @@ def print_job_table(jobs: tuple[Job, ...]) -> None:
             job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             _printable(_trouble(job)),
         )
-    Console(markup=False).print(table)
+    print_table(table)
 
 
 def print_job_sheet(job: Job) -> None:

@@ -76,7 +76,7 @@ def _retry(
 
     async def submission(runtime: Runtime, batch: str) -> AsyncIterator[Sequence[NewJob]]:
         jobs = [await runtime.queue.find(job_id) for job_id in job_ids]
-        yield [runtime.queue.again(job, batch=batch) for job in jobs]
+        yield [await runtime.queue.again(job, batch=batch) for job in jobs]
 
     return run_jobs(load(), submission, as_json=as_json)
 

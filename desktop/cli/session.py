@@ -38,7 +38,10 @@ def load() -> Settings:
 
 def run_jobs(settings: Settings, submission: Submission, *, as_json: bool) -> ExitCode:
     """Submit what `submission` makes for this runtime and batch id, wait for it, and report it."""
-    return asyncio.run(_run_jobs(settings, submission, as_json=as_json))
+    try:
+        return asyncio.run(_run_jobs(settings, submission, as_json=as_json))
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
 
 
 async def _run_jobs(settings: Settings, submission: Submission, *, as_json: bool) -> ExitCode:

@@ -1,5 +1,6 @@
 """The queue of this process: what is journalled, asked for and told about jobs."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -7,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from desktop.jobs.bell import Bell
+from desktop.jobs.sources import describe_input
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
-from desktop.store.job import Job, JobError, NewJob
+from desktop.store.job import Job, JobError, JobInput, NewJob
 from shared.errors import UsageError
 from shared.failpoints import failpoint
 from shared.ids import new_id
@@ -158,16 +160,27 @@ class JobQueue:
         self._bell.ring()
 
     async def retry(self, job_id: str) -> str:
-        """Journal a new job for the same work. Raises UnknownJob, NotRetryable."""
-        return await self.submit(self.again(await self.get(job_id)))
+        """Journal a new job for the same work. Raises UnknownJob, NotRetryable, SourceUnreadable."""
+        return await self.submit(await self.again(await self.get(job_id)))
 
-    def again(self, job: Job, *, batch: str | None = None) -> NewJob:
-        """The same work as a new job with `retry_of`. Raises NotRetryable."""
+    async def again(self, job: Job, *, batch: str | None = None) -> NewJob:
+        """The same work as a new job with `retry_of`, on the files as they are now.
+
+        Raises NotRetryable, SourceUnreadable.
+        """
         if not is_terminal(job.state):
             raise NotRetryable(f"job {job.id} is still {job.state}; cancel it first", job=job.id)
         if job.state is JobState.COMPLETED:
             raise NotRetryable(f"job {job.id} is done: there is nothing to retry", job=job.id)
-        return replace(job.order, key=f"retry#{new_id()}", retry_of=job.id, batch=batch or job.order.batch)
+        inputs = await asyncio.to_thread(_described_again, job.order.inputs)
+        return replace(
+            job.order,
+            key=f"retry#{new_id()}",
+            retry_of=job.id,
+            batch=batch or job.order.batch,
+            inputs=inputs,
+            source_digest=inputs[0].digest if inputs else job.order.source_digest,
+        )
 
     async def release(self, job_ids: Sequence[str]) -> None:
         """Free the keys of ended jobs once their results were reported: asking again runs again."""
@@ -191,3 +204,7 @@ class JobQueue:
         for job_id in job_ids:
             job = await self.get(job_id)
             self.tell(JobChange(job, Queued(job_id=job_id, attempt=1, at=job.created_at)))
+
+
+def _described_again(inputs: Sequence[JobInput]) -> tuple[JobInput, ...]:
+    return tuple(describe_input(item.path, slot=item.slot, field=item.field) for item in inputs)

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Answer", "safelight"]
+import pytest
+
+from desktop.cli.app import run_command
+
+__all__ = ["Answer", "environment", "safelight", "safelight_here"]
 
 LIMIT_S = 60
 
@@ -37,6 +41,18 @@ def safelight(data: Path, *arguments: str | Path, env: Mapping[str, str] | None 
         check=False,
     )
     return Answer(done.returncode, done.stdout.decode(errors="surrogateescape"), done.stderr.decode())
+
+
+def safelight_here(
+    data: Path, *arguments: str | Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Answer:
+    """The same within this process: for what ends before any work begins."""
+    for name, value in environment(data).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["safelight", *map(str, arguments)])
+    code = run_command()
+    said = capsys.readouterr()
+    return Answer(code, said.out, said.err)
 
 
 def environment(data: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
