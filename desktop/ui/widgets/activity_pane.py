@@ -62,6 +62,10 @@ class ActivityPane(QFrame):
         self._connect()
         self._show_counts()
 
+    @property
+    def progress_text(self) -> str:
+        return self._words.text()
+
     def show_queue(self) -> None:
         self._tabs[0].setChecked(True)
 

@@ -127,6 +127,7 @@ class CompareView(QWidget):
                 self._caption(painter, shown, self._frame(), right=False)
         if self.hasFocus():
             painter.setPen(QPen(Ink.AMBER, 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802

@@ -50,6 +50,15 @@ class DevelopPanel(QFrame):
         self._show_button()
         self._show_reset()
 
+    @property
+    def advice(self) -> str:
+        """What to do next, as the user reads it."""
+        return self._why.text()
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble.text()
+
     def _show_preset(self) -> None:
         preset = self._session.preset
         if preset is None:

@@ -49,6 +49,14 @@ class DropZone(QFrame):
         self._pages.addWidget(self._chosen())
         sources.changed.connect(self._show_sources)
 
+    @property
+    def hint(self) -> str:
+        return self._hint.text()
+
+    @property
+    def summary(self) -> str:
+        return self._count.text()
+
     def allow_sample(self, *, available: bool) -> None:
         self._sample.setEnabled(available)
 

@@ -1,5 +1,7 @@
 """The form of a preset, made from its parameters."""
 
+from collections.abc import Mapping
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
@@ -7,6 +9,7 @@ from desktop.state.form import Form, Group, groups
 from desktop.ui.messages import Text, say
 from desktop.ui.theme import icon
 from desktop.ui.widgets.parameter_row import ParameterRow
+from shared.errors import JsonValue
 from shared.presets.parameter import Level
 
 __all__ = ["ParameterForm"]
@@ -29,6 +32,10 @@ class ParameterForm(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         form.replaced.connect(self._rebuild)
         form.changed.connect(self._changed)
+
+    @property
+    def values(self) -> Mapping[str, JsonValue]:
+        return self._form.values
 
     def row(self, parameter_id: str) -> ParameterRow:
         return self._rows[parameter_id]

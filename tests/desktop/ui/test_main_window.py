@@ -1,0 +1,189 @@
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QMessageBox,
+    QScrollArea,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from desktop.state.session import Session
+from desktop.ui.main_window import MainWindow
+from desktop.views import DevelopRequest, EngineView
+from shared.jobs.state import JobState
+from tests.desktop.window import a_job, a_picture, a_preset, a_session, opened
+
+
+def test_says_what_to_do_from_start_to_finish(
+    window: MainWindow, session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    panel = window.develop_panel
+    assert not panel.develop.isEnabled()
+    assert panel.advice == "One moment, the darkroom is being made ready."
+
+    opened(session, a_preset())
+    assert panel.advice == "Add pictures to develop them."
+
+    one = a_picture(tmp_path / "one.png")
+    with qtbot.waitSignal(session.sources.changed):
+        session.sources.add([one])
+    assert (panel.advice, panel.develop.text()) == ("", "&Develop 1 picture")
+
+    with qtbot.waitSignal(session.develop_wanted) as wanted:
+        qtbot.mouseClick(panel.develop, Qt.MouseButton.LeftButton)
+    assert wanted.args == [DevelopRequest(paths=(one,), preset_id="glow", values={}, out=None, engine="auto")]
+    assert not panel.develop.isEnabled()
+
+
+def test_a_preset_that_cannot_run_says_why(window: MainWindow, session: Session) -> None:
+    reason = "sd15.safetensors is missing: put it into models/checkpoints of your ComfyUI"
+    opened(session, a_preset(instant=False, unavailable=reason))
+
+    assert window.develop_panel.trouble == reason
+    assert not session.can_develop()
+
+
+def test_a_sample_can_be_tried(window: MainWindow, session: Session, tmp_path: Path, qtbot: QtBot) -> None:
+    looks = a_picture(tmp_path / "looks.png")
+    opened(session, a_preset(looks=looks))
+
+    with qtbot.waitSignal(session.sources.changed):
+        window.source_panel.drop_zone.sample_wanted.emit()
+
+    assert session.sources.files == (looks,)
+
+
+def test_choosing_a_card_changes_form_and_viewer(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset("amber"), a_preset("glow", parameters=()))
+    assert session.preset is not None
+    assert session.preset.id == "amber"
+
+    window.source_panel.gallery.setCurrentIndex(session.presets.index(1, 0))
+
+    assert session.preset.id == "glow"
+    assert session.form.values == {}
+    assert session.spotlight.subject is not None
+    assert session.spotlight.subject.title == "Glow"
+
+
+def test_counts_the_run_in_pictures(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1), a_job(2), a_job(3)])
+    session.take_jobs([a_job(1, JobState.COMPLETED), a_job(2, JobState.FAILED, error="broken")])
+    assert window.activity.progress_text == "2 of 3 pictures · 1 failed"
+
+    session.take_jobs([a_job(3, JobState.COMPLETED, outputs=(Path("/out/3.png"),))])
+    assert window.activity.progress_text == "2 pictures done · 1 failed"
+
+
+def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Session, qtbot: QtBot) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1), a_job(2)])
+    session.take_jobs([a_job(1, JobState.FAILED, error="a"), a_job(2, JobState.FAILED, error="b")])
+    wanted: list[str] = []
+    session.retry_wanted.connect(wanted.append)
+
+    button = next(b for b in window.findChildren(QAbstractButton) if b.text() == "Try failed again")
+    assert button.isVisible()
+    button.click()
+
+    assert wanted == ["job-1", "job-2"]
+
+
+def test_a_notice_stays_until_it_is_dismissed(window: MainWindow, session: Session) -> None:
+    session.tell("The disk is full: free some space", trouble=True)
+    assert window.notice_bar.isVisible()
+    assert window.notice_bar.text == "The disk is full: free some space"
+
+
+def test_an_engine_that_does_not_answer_is_marked(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    session.show_engines([EngineView(name="comfy", reachable=False, detail="no answer at 127.0.0.1:8188")])
+    combo = next(box for box in window.findChildren(QComboBox) if box.accessibleName() == "Develop with")
+
+    assert combo.itemText(combo.findData("comfy")) == "ComfyUI (not reachable)"
+    combo.setCurrentIndex(combo.findData("builtin"))
+    combo.activated.emit(combo.currentIndex())
+    assert session.engine == "builtin"
+
+
+def test_remembers_its_shape_and_choices(session: Session, tmp_path: Path, qtbot: QtBot) -> None:
+    first = MainWindow(session, open_file=bool, show_in_folder=bool)
+    qtbot.addWidget(first)
+    first.show()
+    first.resize(960, 690)
+    opened(session, a_preset("amber"), a_preset("glow"))
+    session.choose_preset(a_preset("glow"))
+    session.form.set("glow", 77)
+    session.choose_out_folder(tmp_path / "out")
+    first.close()
+    session.remembered.save()
+
+    again = a_session(tmp_path)
+    second = MainWindow(again, open_file=bool, show_in_folder=bool)
+    qtbot.addWidget(second)
+    second.show()
+    opened(again, a_preset("amber"), a_preset("glow"))
+
+    assert second.size() == QSize(960, 690)
+    assert again.preset is not None
+    assert (again.preset.id, again.form.values, again.out_folder) == ("glow", {"glow": 77}, tmp_path / "out")
+    again.close()
+
+
+@pytest.mark.parametrize(("answer", "closes"), [("&Keep open", False), ("&Close now", True)])
+def test_asks_before_it_leaves_work_behind(
+    window: MainWindow, session: Session, qtbot: QtBot, answer: str, closes: bool
+) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1, JobState.PROCESSING)])
+    closed: list[None] = []
+    window.closing.connect(lambda: closed.append(None))
+
+    def reply() -> None:
+        (box,) = window.findChildren(QMessageBox)
+        next(button for button in box.buttons() if button.text() == answer).click()
+
+    QTimer.singleShot(0, reply)
+    window.close()
+
+    assert bool(closed) is closes
+    assert window.isVisible() is not closes
+    session.take_jobs([a_job(1, JobState.COMPLETED)])
+
+
+def test_everything_that_takes_the_focus_has_a_name(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QAbstractSpinBox)
+    nameless = [
+        widget
+        for widget in window.findChildren(QWidget)
+        if isinstance(widget, kinds)
+        and widget.focusPolicy() != Qt.FocusPolicy.NoFocus
+        and not isinstance(widget.parent(), QAbstractSpinBox | QComboBox)
+        and not (widget.accessibleName() or (isinstance(widget, QAbstractButton) and widget.text()))
+    ]
+
+    assert nameless == []
+
+
+@pytest.mark.parametrize("size", [QSize(960, 600), QSize(1024, 640), QSize(1920, 1080)])
+def test_nothing_is_cut_off(window: MainWindow, session: Session, size: QSize, qapp: QApplication) -> None:
+    opened(session, a_preset())
+    window.resize(size)
+    qapp.processEvents()
+
+    cut = [
+        widget
+        for widget in window.findChildren(QAbstractButton)
+        if widget.isVisible() and widget.width() < widget.minimumSizeHint().width()
+    ]
+    assert cut == []
+    assert all(area.horizontalScrollBar().maximum() == 0 for area in window.findChildren(QScrollArea))
