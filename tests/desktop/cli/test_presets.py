@@ -1,0 +1,78 @@
+"""`safelight presets` as a user types it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shared.presets.bundle import shipped_presets_folder
+from tests.desktop.cli.command import safelight
+
+pytestmark = pytest.mark.xdist_group("presets command")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's own preset: noir under another id."""
+    folder = Path(shutil.copytree(shipped_presets_folder() / "noir", tmp_path / "my-noir"))
+    text = (folder / "preset.json").read_text("utf-8")
+    (folder / "preset.json").write_text(text.replace('"id": "noir"', '"id": "my-noir"'), "utf-8")
+    return folder
+
+
+def test_list_names_every_preset_and_its_kind(tmp_path: Path) -> None:
+    table = safelight(tmp_path, "presets", "list")
+    assert table.code == 0
+    assert "product-glow" in table.out
+    lines = [json.loads(line) for line in safelight(tmp_path, "presets", "list", "--json").out.splitlines()]
+    kinds = {line["id"]: line["kind"] for line in lines}
+    assert kinds["cinematic"] == "instant"
+    assert kinds["portrait-pro"] == "AI"
+
+
+def test_show_tells_settings_and_needs(tmp_path: Path) -> None:
+    sheet = safelight(tmp_path, "presets", "show", "portrait-pro")
+    assert sheet.code == 0
+    assert "strength" in sheet.out
+    assert "models/checkpoints/v1-5-pruned-emaonly.safetensors" in sheet.out
+    line = json.loads(safelight(tmp_path, "presets", "show", "noir", "--json").out)
+    assert line["preset"]["parameters"][0]["id"] == "filter"
+
+
+def test_an_unknown_preset_is_a_usage_error(tmp_path: Path) -> None:
+    answer = safelight(tmp_path, "presets", "show", "nope")
+    assert answer.code == 2
+    assert "there are cinematic" in answer.err
+
+
+def test_check_runs_the_samples(tmp_path: Path, own: Path) -> None:
+    answer = safelight(tmp_path, "presets", "check", own)
+    assert (answer.code, answer.out) == (0, "my-noir: sound\n")
+    shutil.copy(own / "before.webp", own / "after.webp")
+    answer = safelight(tmp_path, "presets", "check", own, "--json")
+    assert answer.code == 1
+    flaw = json.loads(answer.out)
+    assert (flaw["level"], flaw["field"]) == ("flaw", "samples.look")
+    assert "differs from after.webp" in flaw["message"]
+
+
+def test_pack_and_install(tmp_path: Path, own: Path) -> None:
+    file = tmp_path / "shared.safelight"
+    packed = safelight(tmp_path, "presets", "pack", own, "--out", file)
+    assert packed.code == 0
+    assert "signed SHA256:" in packed.out
+    assert safelight(tmp_path / "other", "presets", "install", file).code == 0
+    assert "my-noir" in safelight(tmp_path / "other", "presets", "list").out
+
+    file.write_bytes(file.read_bytes()[:-40])
+    broken = safelight(tmp_path / "other", "presets", "install", file)
+    assert broken.code == 2
+    assert "shared.safelight" in broken.err
+
+
+def test_a_flawed_bundle_is_not_packed(tmp_path: Path, own: Path) -> None:
+    (own / "cover.webp").unlink()
+    answer = safelight(tmp_path, "presets", "pack", own, "--out", tmp_path / "x.safelight")
+    assert answer.code == 2
+    assert not (tmp_path / "x.safelight").exists()
