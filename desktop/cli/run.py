@@ -43,7 +43,7 @@ def _run(
     given = {node: Path(name) for node, name in split_pairs(inputs or (), option="--input").items()}
 
     async def submission(runtime: Runtime, batch: str) -> AsyncIterator[Sequence[NewJob]]:
-        graph = await read_graph(graph_file, runtime, server=server)
+        graph = await read_graph(graph_file, settings=settings, engine=engine, server=server)
         new = await to_thread(
             graph_job,
             graph,

@@ -68,7 +68,7 @@ def test_run_takes_other_files_for_its_loaders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("graph", "code", "said"),
     [
-        ({"nodes": [], "links": []}, 2, "editor format"),
+        ({"nodes": [{"id": 1, "type": "KSampler"}], "links": []}, 2, "editor format"),
         ([], 2, "JSON object"),
         ({"1": {"inputs": {}}}, 2, "node 1 has no class_type"),
         ({"1": {"class_type": "KSampler", "inputs": {}}}, 3, "KSampler"),
