@@ -70,7 +70,7 @@ def new_window(session: Session) -> MainWindow:
 
 async def serve(session: Session, window: MainWindow) -> int:
     """Load the core behind the window, and close it when the window has closed."""
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
     closed = asyncio.Event()
     window.closing.connect(closed.set)
@@ -88,9 +88,9 @@ async def serve(session: Session, window: MainWindow) -> int:
 
 
 async def _attend(session: Session, closed: Callable[[], Awaitable[object]]) -> None:
-    from desktop.runtime import open_runtime  # noqa: PLC0415
-    from desktop.settings import load_settings  # noqa: PLC0415
-    from desktop.state.bridge import Bridge  # noqa: PLC0415
+    from desktop.runtime import open_runtime
+    from desktop.settings import load_settings
+    from desktop.state.bridge import Bridge
 
     settings = load_settings()
     async with open_runtime(settings, adopt=True) as runtime:
@@ -109,8 +109,8 @@ def _load_core() -> None:
 
 
 def _finder(out_folder: Path) -> PictureFinder:
-    from desktop.runtime.gathering import gather_files  # noqa: PLC0415
-    from shared.media import READABLE_SUFFIXES  # noqa: PLC0415
+    from desktop.runtime.gathering import gather_files
+    from shared.media import READABLE_SUFFIXES
 
     def find(path: Path) -> list[Path]:
         if path.is_file() and path.suffix.lower() not in READABLE_SUFFIXES:
@@ -121,9 +121,9 @@ def _finder(out_folder: Path) -> PictureFinder:
 
 
 def _run(application: QApplication, session: Session, window: MainWindow, folder: Path) -> int:
-    from qasync import QEventLoop as AsyncioLoop  # noqa: PLC0415
+    from qasync import QEventLoop as AsyncioLoop
 
-    from desktop.state.doorbell import Doorbell  # noqa: PLC0415
+    from desktop.state.doorbell import Doorbell
 
     application.setQuitOnLastWindowClosed(False)  # the core is closed first
     doorbell = Doorbell(name=_bell_name(folder))
@@ -138,7 +138,7 @@ def _run(application: QApplication, session: Session, window: MainWindow, folder
 
 
 def _hand_over(folder: Path, paths: Sequence[Path]) -> int:
-    from desktop.state.doorbell import ring  # noqa: PLC0415
+    from desktop.state.doorbell import ring
 
     if ring(_bell_name(folder), paths):
         return 0

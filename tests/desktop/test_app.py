@@ -1,0 +1,171 @@
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+from qasync import QEventLoop
+
+from desktop.app import new_session, new_window, serve
+from desktop.state.instance_lock import take_lock
+from desktop.state.session import Session
+from desktop.ui.main_window import MainWindow
+from desktop.ui.theme import apply_theme
+from shared.jobs.state import JobState
+from tests.desktop.window import a_picture
+
+_HEAVY = {
+    "asyncio", "pydantic", "httpx", "numpy", "PIL", "structlog", "watchdog", "keyring", "qasync", "sqlite3",
+    "desktop.runtime", "desktop.settings", "desktop.store", "desktop.engines", "desktop.jobs",
+    "desktop.state.bridge", "shared.presets.manifest", "PySide6.QtNetwork",
+}  # fmt: skip
+
+_FIRST_PAINT = """
+import json, sys
+import desktop.app as app
+def stop(application, session, window, folder):
+    session.close()
+    print(json.dumps(sorted(sys.modules)))
+    return 0
+app._run = stop
+sys.exit(app.run_app())
+"""
+
+
+def _start(code: str, data: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SAFELIGHT_DATA_DIR": str(data), "QT_QPA_PLATFORM": "offscreen", **more},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_nothing_heavy_is_imported_before_the_window_is_painted(tmp_path: Path) -> None:
+    ended = _start(_FIRST_PAINT, tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert _HEAVY & set(json.loads(ended.stdout)) == set()
+
+
+def test_a_second_start_without_an_answer_says_so(tmp_path: Path) -> None:
+    lock = take_lock(tmp_path / "window.lock")
+    assert lock is not None
+
+    ended = _start("import sys; from desktop.app import run_app; sys.exit(run_app())", tmp_path)
+    lock.unlock()
+
+    assert ended.returncode == 3
+    assert ended.stderr == "Safelight is open already but does not answer: close it, or wait a moment.\n"
+
+
+def _in_window(
+    folder: Path, application: QApplication, steps: Callable[[Session, MainWindow], Awaitable[None]]
+) -> int:
+    """Run the steps in a window on the real core; its exit code."""
+    if not application.styleSheet():
+        apply_theme(application)
+    session = new_session(folder)
+    window = new_window(session)
+    window.show()
+    loop = QEventLoop(application)
+
+    async def live() -> int:
+        served = asyncio.ensure_future(serve(session, window))
+        try:
+            await steps(session, window)
+        finally:
+            window.close()
+        return await served
+
+    with loop:
+        code: int = loop.run_until_complete(live())
+    session.close()
+    window.deleteLater()
+    return code
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  # models of Qt have no events to wait for
+            await asyncio.sleep(0.01)
+
+
+def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SAFELIGHT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAFELIGHT_OUTPUT_DIR", str(tmp_path / "out"))
+    monkeypatch.setenv("SAFELIGHT_COMFYUI_URL", "http://127.0.0.1:9")
+
+
+def test_develops_pictures_from_the_drop_to_the_finished_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
+) -> None:
+    _own_folders(monkeypatch, tmp_path)
+    qapp.setQuitOnLastWindowClosed(False)
+    good = a_picture(tmp_path / "in" / "good.png", 300, 200)
+    bad = tmp_path / "in" / "bad.png"
+    bad.write_bytes(good.read_bytes()[:60])
+
+    async def steps(session: Session, window: MainWindow) -> None:
+        session.sources.add([tmp_path / "in"])  # before the core is there
+        await _until(lambda: bool(session.sources.files) and session.preset is not None)
+        product_glow = session.presets.find("product-glow")
+        assert product_glow is not None
+        session.choose_preset(product_glow)
+        session.form.set("glow", 80)
+        window.develop_panel.develop.click()
+        await _until(lambda: session.progress.summary().done == 2)
+
+        by_name = {job.source.name: job for job in session.jobs.jobs()}
+        assert by_name["bad.png"].state is JobState.FAILED
+        assert by_name["bad.png"].error
+        assert by_name["good.png"].state is JobState.COMPLETED
+        (path,) = by_name["good.png"].outputs
+        assert path == tmp_path / "out" / "good.png"
+        assert path.read_bytes() != good.read_bytes()
+        assert session.results.rowCount() == 1
+        assert window.activity.progress_text == "1 picture done · 1 failed"
+
+    assert _in_window(tmp_path / "data", qapp, steps) == 0
+
+
+def test_the_next_start_shows_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
+) -> None:
+    _own_folders(monkeypatch, tmp_path)
+    qapp.setQuitOnLastWindowClosed(False)
+    one = a_picture(tmp_path / "one.png", 120, 80)
+
+    async def develop(session: Session, window: MainWindow) -> None:
+        session.sources.add([one])
+        await _until(session.can_develop)
+        session.develop()
+        await _until(lambda: session.progress.summary().done == 1)
+
+    async def look(session: Session, window: MainWindow) -> None:
+        await _until(lambda: session.jobs.rowCount() == 1)
+        assert session.results.rowCount() == 1
+
+    assert _in_window(tmp_path / "data", qapp, develop) == 0
+    assert _in_window(tmp_path / "data", qapp, look) == 0
+
+
+def test_a_core_that_cannot_open_is_told_in_the_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
+) -> None:
+    _own_folders(monkeypatch, tmp_path)
+    qapp.setQuitOnLastWindowClosed(False)
+    monkeypatch.setenv("SAFELIGHT_ENGINE", "steam")
+
+    async def steps(session: Session, window: MainWindow) -> None:
+        await _until(lambda: bool(window.notice_bar.text))
+        assert "SAFELIGHT_ENGINE" in window.notice_bar.text
+        assert not session.ready
+
+    assert _in_window(tmp_path / "data", qapp, steps) == 3
