@@ -31,6 +31,7 @@ class InputSpec:
     socket_only: bool = False
     uploads: bool = False
     seed_control: bool = False
+    dynamic_prompt: bool = False
 
     @property
     def is_widget(self) -> bool:
@@ -119,6 +120,7 @@ def _parse_input(name: str, spec: JsonValue, *, required: bool) -> InputSpec | N
         socket_only=options.get("forceInput") is True,
         uploads=any(options.get(mark) for mark in _UPLOADS),
         seed_control=bool(options.get("control_after_generate")),
+        dynamic_prompt=options.get("dynamicPrompts") is True,
     )
 
 
