@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     commands.command("list")(_list)
     commands.command("show")(_show)
     commands.command("check")(_check)
+    commands.command("import")(_import)
     commands.command("pack")(_pack)
     commands.command("install")(_install)
     app.add_typer(commands, name="presets")
@@ -63,6 +64,21 @@ def _check(
         print_flaws(folder, flaws, as_json=as_json)
         sound &= all(flaw.note for flaw in flaws)
     return ExitCode.DONE if sound else ExitCode.SOME_FAILED
+
+
+def _import(
+    graph: Annotated[Path, typer.Argument(help="A ComfyUI workflow in API format.")],
+    *,
+    preset_id: Annotated[str, typer.Option("--id", help="Lower-case words joined by hyphens.")],
+    name: Annotated[str | None, typer.Option("--name", help="As people read it.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="The folder to make the bundle in.")] = Path(),
+) -> int:
+    """Make the draft of a preset from a ComfyUI workflow; `check` then says what it still lacks."""
+    from desktop.cli.preset_exchange import import_graph
+
+    folder = import_graph(graph, preset_id=preset_id, name=name, out=out)
+    typer.echo(f"{folder} · next: `safelight presets check {folder}`")
+    return 0
 
 
 def _pack(

@@ -76,3 +76,19 @@ def test_a_flawed_bundle_is_not_packed(tmp_path: Path, own: Path) -> None:
     answer = safelight(tmp_path, "presets", "pack", own, "--out", tmp_path / "x.safelight")
     assert answer.code == 2
     assert not (tmp_path / "x.safelight").exists()
+
+
+def test_import_makes_a_draft_that_check_completes(tmp_path: Path) -> None:
+    graph = tmp_path / "workflow.json"
+    shutil.copy(shipped_presets_folder() / "matte-film" / "graph.json", graph)
+    made = safelight(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
+    assert made.code == 0
+    checked = safelight(tmp_path, "presets", "check", tmp_path / "my-film")
+    assert checked.code == 1
+    assert "looks.cover" in checked.out
+    assert "bindings" not in checked.out
+    again = safelight(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
+    assert (again.code, "already" in again.err) == (2, True)
+    graph.write_text('{"nodes": [], "links": []}')
+    editor = safelight(tmp_path, "presets", "import", graph, "--id", "other", "--out", tmp_path)
+    assert (editor.code, "API format" in editor.err) == (2, True)
