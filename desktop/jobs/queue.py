@@ -66,7 +66,7 @@ class JobQueue:
         no longer under its key."""
         now = datetime.now(UTC)
 
-        def insert(connection: sqlite3.Connection) -> list[tuple[str, bool]]:
+        def insert(connection: sqlite3.Connection) -> tuple[list[tuple[str, bool]], list[Job]]:
             if renew:
                 rows.release_failed(connection, [new.key for new in new_jobs])
             answers = [
@@ -75,17 +75,18 @@ class JobQueue:
             if also is not None:
                 for job_id, _ in answers:
                     also(connection, job_id)
-            return answers
+            told = [job_id for job_id, inserted in answers if inserted] if self._listeners else []
+            return answers, [rows.find_job(connection, job_id) for job_id in told]
 
-        answers = await self._database.write(insert)
+        answers, told = await self._database.write(insert)
         failpoint("job.journalled")
         known = frozenset(
             new.key for new, (_, inserted) in zip(new_jobs, answers, strict=True) if not inserted
         )
         if known:
             await self.adopt(keys=known)
-        if self._listeners:
-            await self._tell_queued([job_id for job_id, inserted in answers if inserted])
+        for job in told:
+            self.tell(JobChange(job, Queued(job_id=job.id, attempt=1, at=job.created_at)))
         self._bell.ring()
         return tuple(job_id for job_id, _ in answers)
 
@@ -199,11 +200,6 @@ class JobQueue:
     def tell(self, change: JobChange) -> None:
         for listener in tuple(self._listeners):
             listener(change)
-
-    async def _tell_queued(self, job_ids: Sequence[str]) -> None:
-        for job_id in job_ids:
-            job = await self.get(job_id)
-            self.tell(JobChange(job, Queued(job_id=job_id, attempt=1, at=job.created_at)))
 
 
 def _described_again(inputs: Sequence[JobInput]) -> tuple[JobInput, ...]:

@@ -92,7 +92,8 @@ class Book:
         order = self._folder.order(
             version.path, digest=version.digest, stamp=version.stamp, key=version.key, lineage=lineage
         )
-        await self._queue.submit(order, also=lambda c, _: self._record(c, version))
+        # A run that was called off may still hold the key.
+        await self._queue.submit_all([order], also=lambda c, _: self._record(c, version), renew=True)
 
     async def refuse(self, version: Version, error: UsageError) -> None:
         """As `submit`, for a job that has failed before it began."""
