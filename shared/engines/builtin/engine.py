@@ -150,6 +150,10 @@ class BuiltinEngine:
 
     async def forget(self, ticket: Ticket) -> None:
         await self.cancel(ticket)
+        while (
+            run := self._active.get(ticket.run_id)
+        ) is not None:  # its end is written, it is not let go yet
+            await run.changed.wait()
         await asyncio.to_thread(self._folder(ticket).remove)
 
     async def aclose(self) -> None:
@@ -161,7 +165,7 @@ class BuiltinEngine:
     async def _owned(self, run: _ActiveRun) -> None:
         try:
             end = await self._ended(run)
-            if run.folder.end(run.ticket) is None:
+            if run.folder.is_known() and run.folder.end(run.ticket) is None:
                 run.folder.append(end)
         finally:
             del self._active[run.ticket.run_id]

@@ -28,9 +28,7 @@ class ProcessPool:
         memory_bytes: int | None = None,
         output_limits: MediaLimits = DEFAULT_OUTPUT_LIMITS,
     ) -> None:
-        cores = os.cpu_count() or 1
-        self._size = size or max(1, cores - 1)
-        self._threads = max(1, cores // self._size)
+        self._size = size or max(1, (os.cpu_count() or 1) - 1)
         self._memory_bytes = memory_bytes or _half_of_memory()
         self._limits = output_limits
         self._idle: list[Worker] = []
@@ -113,7 +111,7 @@ class ProcessPool:
 
     async def _started(self) -> Worker:
         address_space = None if self._memory_bytes is None else self._memory_bytes + _ROOM_FOR_LIBRARIES
-        worker = Worker(limits=self._limits, memory_bytes=address_space, threads=self._threads)
+        worker = Worker(limits=self._limits, memory_bytes=address_space)
         self._all.add(worker)
         try:
             await worker.start()

@@ -24,13 +24,12 @@ class WorkerDied(Exception):
 class Worker:
     """Runs one folder at a time. Made by `start`; belongs to the event loop that started it."""
 
-    def __init__(self, *, limits: MediaLimits, memory_bytes: int | None, threads: int) -> None:
+    def __init__(self, *, limits: MediaLimits, memory_bytes: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, self._far_end = context.Pipe()
         self._process = context.Process(
             target=begin, args=(self._far_end, limits, memory_bytes), name="safelight-engine", daemon=True
         )
-        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._done: asyncio.Future[None] | None = None
@@ -76,7 +75,7 @@ class Worker:
         self._connection.close()
 
     def _start_process(self) -> None:
-        with _blas_threads(self._threads):
+        with _one_blas_thread():
             self._process.start()
         self._far_end.close()
 
@@ -108,12 +107,15 @@ class Worker:
 
 
 @contextlib.contextmanager
-def _blas_threads(count: int) -> Iterator[None]:
-    """numpy's linear algebra reads its number of threads from the environment, once, when loaded."""
+def _one_blas_thread() -> Iterator[None]:
+    """numpy's linear algebra reads this from the environment, once, when it is loaded.
+
+    Several threads gain little on our small products, and lose much on a busy machine.
+    """
+    name = "OPENBLAS_NUM_THREADS"
     with _ENVIRONMENT:
-        name = "OPENBLAS_NUM_THREADS"
         before = os.environ.get(name)
-        os.environ[name] = before or str(count)
+        os.environ[name] = before or "1"
         try:
             yield
         finally:
