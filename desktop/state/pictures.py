@@ -62,6 +62,10 @@ class Pictures(QObject):
             self._pool.start(partial(self._work, key))
         return None
 
+    @property
+    def is_reading(self) -> bool:
+        return bool(self._wanted)
+
     def close(self) -> None:
         self._pool.clear()
         self._pool.waitForDone()

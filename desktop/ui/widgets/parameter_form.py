@@ -44,7 +44,7 @@ class ParameterForm(QScrollArea):
         self._rows, self._headings = {}, []
         page = QWidget()
         layout = QVBoxLayout(page)
-        layout.setContentsMargins(16, 4, 12, 12)
+        layout.setContentsMargins(16, 4, 16, 12)
         layout.setSpacing(12)
         parts = groups(self._form.parameters)
         self._add_groups(layout, [group for group in parts if group.level is Level.BASIC])

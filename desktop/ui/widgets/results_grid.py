@@ -34,6 +34,7 @@ class ResultsGrid(RepaintingList):
 
     def __init__(self, results: ResultList, pictures: Pictures, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.setObjectName("results")
         self.setModel(results)
         self.setItemDelegate(_ResultDelegate(pictures, self))
         self.setViewMode(QListView.ViewMode.IconMode)

@@ -49,6 +49,12 @@ class ViewerPane(QFrame):
     def compare(self) -> CompareView:
         return self._compare
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what should be shown is not on screen yet."""
+        subject = self._spotlight.subject
+        return subject is not None and self._shown != (subject.title, subject.before)
+
     def _subject_changed(self) -> None:
         self._side = _SCREEN_SIDE
         self._held.clear()

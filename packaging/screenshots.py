@@ -1,0 +1,104 @@
+"""`make screenshots`: the window at work on real photographs, as docs/screenshots/*.png."""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QImage, QImageWriter
+from PySide6.QtWidgets import QApplication
+from qasync import QEventLoop
+
+from desktop.app import new_session, new_window, serve
+from desktop.state.session import Session
+from desktop.ui.main_window import MainWindow
+from desktop.ui.theme import apply_theme
+from shared.presets.bundle import sample_photos_folder
+
+_ROOT = Path(__file__).resolve().parent.parent
+_TARGET = _ROOT / "docs" / "screenshots"
+_SIZE = QSize(1160, 730)
+_SECONDS = 120
+
+
+def main() -> int:
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory(prefix="safelight-screenshots-") as folder:
+        os.environ["SAFELIGHT_DATA_DIR"] = str(Path(folder, "data"))
+        os.environ["SAFELIGHT_OUTPUT_DIR"] = str(Path(folder, "Pictures", "Safelight"))
+        os.environ["HOME"] = folder  # so that paths show as a user's own
+        photos = Path(folder, "Photographs")
+        shutil.copytree(sample_photos_folder(), photos, ignore=shutil.ignore_patterns("*.md"))
+        return _run(Path(folder), photos)
+
+
+def _run(folder: Path, photos: Path) -> int:
+    application = QApplication(sys.argv[:1])
+    application.setQuitOnLastWindowClosed(False)
+    apply_theme(application)
+    session = new_session(folder / "data")
+    window = new_window(session)
+    window.resize(_SIZE)
+    window.show()
+    with QEventLoop(application) as loop:
+        code: int = loop.run_until_complete(_take_all(session, window, photos))
+    session.close()
+    return code
+
+
+async def _take_all(session: Session, window: MainWindow, photos: Path) -> int:
+    served = asyncio.ensure_future(serve(session, window))
+    async with asyncio.timeout(_SECONDS):
+        await _until(lambda: session.preset is not None)
+        await _develop(session, "matte-film", [photos / "portrait.jpg", photos / "landscape.jpg"])
+        await _develop(session, "cinematic", [photos / "landscape.jpg"])
+        await _develop(session, "product-glow", [photos / "product.jpg"])
+        session.sources.add([photos])
+        await _until(lambda: bool(session.sources.files))
+        window.activity.queue.setCurrentIndex(session.jobs.index(0, 0))
+        await _take(session, window, "window.png")
+        window.activity.show_results()
+        window.activity.results.setCurrentIndex(session.results.index(1, 0))
+        await _take(session, window, "results.png")
+    window.close()
+    return await served
+
+
+async def _develop(session: Session, preset_id: str, files: list[Path]) -> None:
+    preset = session.presets.find(preset_id)
+    if preset is None:
+        raise SystemExit(f"the preset {preset_id} is not installed")
+    session.choose_preset(preset)
+    session.sources.add(files)
+    await _until(session.can_develop)
+    done = session.results.rowCount() + len(files)
+    session.develop()
+    await _until(lambda: session.results.rowCount() == done)
+
+
+async def _take(session: Session, window: MainWindow, name: str) -> None:
+    """Wait until every picture in sight has been read, then keep what the window looks like."""
+    await _until(lambda: not window.viewer.is_reading)
+    for _ in range(3):
+        window.grab()
+        await _until(lambda: not session.pictures.is_reading)
+    _TARGET.mkdir(parents=True, exist_ok=True)
+    picture = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    writer = QImageWriter(str(_TARGET / name))
+    writer.setCompression(100)
+    if not writer.write(picture):
+        raise SystemExit(f"{name}: {writer.errorString()}")
+    print(f"{_TARGET / name}: {(_TARGET / name).stat().st_size // 1000} kB")
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # models of Qt have no events to wait for
+        await asyncio.sleep(0.02)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
