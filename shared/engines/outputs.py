@@ -32,7 +32,10 @@ def verify_output(
 
     `name` is the file name that the engine gave, whose suffix the bytes must bear out; `path`
     may have any name. The kind is `kind`, unless the type shows better (a clip under "images").
+    A text may say anything, nothing included.
     """
+    if kind is OutputKind.TEXT:
+        return _facts(path, kind, "text/plain")
     claimed = media_type_for(Path(name).suffix)
     is_picture = claimed.startswith("image/") if claimed else kind is OutputKind.IMAGE
     try:
@@ -42,12 +45,11 @@ def verify_output(
     except UsageError as error:
         reason = error.message.replace(path.name, name)
         raise OutputRejected(f"the engine delivered a bad file: {reason}", file=name) from error
-    return OutputFacts(
-        kind=_kind(kind, media_type),
-        media_type=media_type,
-        bytes=path.stat().st_size,
-        digest=digest_file(path),
-    )
+    return _facts(path, _kind(kind, media_type), media_type)
+
+
+def _facts(path: Path, kind: OutputKind, media_type: str) -> OutputFacts:
+    return OutputFacts(kind=kind, media_type=media_type, bytes=path.stat().st_size, digest=digest_file(path))
 
 
 def _verified_picture(

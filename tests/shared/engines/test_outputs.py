@@ -60,3 +60,13 @@ def test_picture_of_another_type_than_its_name_is_rejected(tmp_path: Path) -> No
 
     with pytest.raises(OutputRejected, match="holds image/jpeg"):
         verify_output(path, name="out_00001_.png", kind=OutputKind.IMAGE)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>is what a node said</html>"])
+def test_text_may_say_anything(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "received"
+    path.write_bytes(content)
+
+    facts = verify_output(path, name="said.txt", kind=OutputKind.TEXT)
+
+    assert (facts.kind, facts.media_type, facts.bytes) == (OutputKind.TEXT, "text/plain", len(content))
