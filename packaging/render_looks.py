@@ -51,7 +51,7 @@ STAGINGS = {
     "noir": Staging(photo="cat"),
     "portrait-pro": Staging(photo="portrait"),
     "product-glow": Staging(photo="product"),
-    "social-square": Staging(photo="landscape", whole=True),
+    "social-square": Staging(photo="product", whole=True),
     "thumbnail": Staging(photo="portrait", whole=True),
 }
 

@@ -50,6 +50,7 @@ def render(
     manifest = preset.manifest
     wiring = Wiring(preset.graph)
     for declared in manifest.inputs:
+        _check_size(declared, sizes.get(declared.id))
         _attach_files(wiring, declared, inputs.get(declared.id, ()))
     for at, fit in enumerate(manifest.fits):
         _attach_area(wiring, fit, _fitted(fit, values, sizes), field=f"fits[{at}]")
@@ -85,6 +86,27 @@ def _attach_files(wiring: Wiring, declared: PresetInput, files: Sequence[str]) -
     for at, target in enumerate(declared.targets):
         if len(files) == 1 or at < len(files):
             wiring.put(target.node, target.input, files[0 if len(files) == 1 else at], field=field)
+
+
+def _check_size(declared: PresetInput, size: tuple[int, int] | None) -> None:
+    if size is None:
+        return
+    limits, (width, height) = declared.limits, size
+    fits = (
+        (limits.max_pixels is None or width * height <= limits.max_pixels)
+        and (limits.max_side is None or max(size) <= limits.max_side)
+        and (limits.min_side is None or min(size) >= limits.min_side)
+    )
+    if not fits:
+        allowed = {
+            "at least {} pixels each way": limits.min_side,
+            "at most {} pixels each way": limits.max_side,
+            "at most {} pixels in all": limits.max_pixels,
+        }
+        wanted = ", ".join(text.format(limit) for text, limit in allowed.items() if limit is not None)
+        raise InvalidValue(
+            f"{declared.label} is {width} × {height}; it must have {wanted}", field=declared.id
+        )
 
 
 def _drop_idle(wiring: Wiring, declared: PresetInput, size: tuple[int, int] | None, *, opaque: bool) -> None:

@@ -104,6 +104,18 @@ def test_too_few_or_too_many_files_name_the_input(files: tuple[str, ...]) -> Non
     assert caught.value.details["field"] == "photo"
 
 
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [({"max_pixels": 1000}, (40, 26)), ({"min_side": 8}, (640, 7)), ({"max_side": 4096}, (4097, 1))],
+)
+def test_pictures_beyond_the_limits_name_the_input(limits: dict[str, int], size: tuple[int, int]) -> None:
+    preset = make_preset(inputs=[{**dict(PHOTO), "limits": limits}])  # type: ignore[arg-type]
+    with pytest.raises(InvalidValue, match="must have at") as caught:
+        rendered(preset, {"softness": 0.01}, size=size)
+    assert caught.value.details["field"] == "photo"
+    rendered(preset, {"softness": 0.01}, size=(32, 31))
+
+
 def test_unknown_size_is_an_error_where_it_matters() -> None:
     with pytest.raises(InvalidValue, match="size of photo"):
         render(make_preset(), {"softness": 0.01}, {"photo": ["a.png"]}, catalogue=None, sizes={})
