@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from io import BytesIO
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFilter, ImageOps
 
 __all__ = ["NodeError", "compute", "encode"]
 
@@ -39,8 +39,14 @@ def _empty(inputs: dict) -> tuple[object, ...]:
     return ([Image.new("RGB", (inputs["width"], inputs["height"]), rgb)] * inputs["batch_size"],)
 
 
+def _blur(inputs: dict) -> tuple[object, ...]:
+    """Not the real kernel, but about its time."""
+    return ([image.filter(ImageFilter.GaussianBlur(inputs["blur_radius"])) for image in inputs["image"]],)
+
+
 _COMPUTED: dict[str, Callable[[dict], tuple[object, ...]]] = {
     "EmptyImage": _empty,
+    "ImageBlur": _blur,
     "ImageInvert": lambda inputs: ([ImageOps.invert(image) for image in inputs["image"]],),
     "RepeatImageBatch": lambda inputs: (inputs["image"] * inputs["amount"],),
     "EmptyLatentImage": lambda inputs: ((inputs["width"], inputs["height"]),),

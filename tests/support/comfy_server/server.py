@@ -282,7 +282,7 @@ class ComfyServer:
         digest = hashlib.sha256(data).hexdigest()
         if not name.startswith(digest):
             self.violations.append(f"the upload {name} is not named after its content")
-        folder = form["subfolder"][1].decode()
+        folder = form["subfolder"][1].decode() if "subfolder" in form else ""
         path = f"{folder}/{name}" if folder else name
         if self.files.get(("input", path), data) != data:
             name = f"{Path(name).stem} (1){Path(name).suffix}"
