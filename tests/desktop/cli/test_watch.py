@@ -1,0 +1,189 @@
+"""`safelight watch` as a process: files in, outputs out, killed and interrupted."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from desktop.jobs.origin import read_origin
+from tests.desktop.cli.command import environment, safelight, safelight_here
+from tests.desktop.watching.bench import png
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
+
+
+def arguments(source: Path, *more: str) -> list[str]:
+    return ["watch", str(source), "--preset", "noir", "--out", str(source.parent / "out"), *more]
+
+
+def outputs(source: Path) -> list[str]:
+    out = source.parent / "out"
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+
+
+@contextmanager
+def running(source: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "desktop", *arguments(source, *more)],
+        env=environment(source.parent / "data"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        assert b"watching" in process.stderr.readline()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(holds: Callable[[], bool], *, limit_s: float = 30.0) -> None:
+    end = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def test_once_develops_what_is_there_and_says_what_failed(source: Path, tmp_path: Path) -> None:
+    (source / "sub").mkdir()
+    (source / "sub/good.png").write_bytes(png(1, 40))
+    (source / "broken.png").write_bytes(png(2, 40)[:60])
+    (source / "notes.txt").write_text("nothing to develop")
+
+    answer = safelight(tmp_path / "data", *arguments(source, "--once", "--json"))
+
+    assert answer.code == 1
+    assert outputs(source) == ["sub/good.png"]
+    assert answer.last("failed")["code"] == "broken_media"
+    assert answer.last("completed")["outputs"][0]["path"] == str(tmp_path / "out/sub/good.png")
+    again = safelight(tmp_path / "data", *arguments(source, "--once", "--json"))
+    assert (again.code, again.out) == (1, "")  # what failed stays failed until it changes
+
+    (source / "broken.png").write_bytes(png(2, 40))
+    mended = safelight(tmp_path / "data", *arguments(source, "--once"))
+    assert mended.code == 0
+    assert outputs(source) == ["broken.png", "sub/good.png"]
+
+
+def test_a_lost_journal_is_won_back_from_the_outputs(source: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (source / f"{number}.png").write_bytes(png(number, 40))
+    assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+    shutil.rmtree(tmp_path / "data")
+    (source / "new.png").write_bytes(png(9, 40))
+
+    assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+    assert outputs(source) == ["0.png", "1.png", "2.png", "new.png"]
+
+
+def test_an_interrupt_ends_it_and_an_arrival_is_developed(source: Path) -> None:
+    with running(source) as process:
+        (source / "new.png").write_bytes(png(1, 40))
+        until(lambda: outputs(source) == ["new.png"])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_chains_of_folders_work_and_a_loop_stops(source: Path, tmp_path: Path) -> None:
+    back = ["watch", str(tmp_path / "out"), "--preset", "matte-film", "--out", str(source)]
+    (source / "a.png").write_bytes(png(1, 40))
+
+    for _ in range(3):
+        assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+        assert safelight(tmp_path / "data", *back, "--once").code == 0
+
+    assert outputs(source) == ["a.png"]
+    assert sorted(path.name for path in source.iterdir()) == ["a (2).png", "a.png"]
+    origin = read_origin(source / "a (2).png")
+    assert origin is not None
+    assert len(origin.lineage) == 2
+
+
+def test_kills_lose_no_input_and_repeat_no_output(source: Path, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    for number in range(9):
+        (source / f"{number}.png").write_bytes(png(number, 40))
+        if number % 3 == 0:
+            with running(source):
+                time.sleep(chance.uniform(0, 0.8))
+    points = ("job.journalled", "job.ticket_stored", "job.run_ended", "outputs.placed")
+    for number, point in enumerate(points, start=9):
+        (source / f"{number}.png").write_bytes(png(number, 40))
+        killed = safelight(
+            tmp_path / "data", *arguments(source, "--once"), env={"FAILPOINT": f"{point}:kill"}
+        )
+        assert killed.code == -signal.SIGKILL, point
+
+    assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+    assert outputs(source) == sorted(f"{number}.png" for number in range(9 + len(points)))
+    for path in (tmp_path / "out").iterdir():
+        with Image.open(path) as image:
+            image.load()
+
+
+def test_a_folder_can_be_written_down(source: Path, tmp_path: Path) -> None:
+    (source / "a.jpg").write_bytes(b"")
+    Image.new("RGB", (40, 30), "teal").save(source / "a.jpg")
+    (tmp_path / "folder.toml").write_text(
+        'source = "source"\nout = "developed"\npreset = "noir"\nformat = "webp"\n'
+        "[values]\ntone_strength = 40\n"
+    )
+
+    answer = safelight(tmp_path / "data", "watch", "--config", str(tmp_path / "folder.toml"), "--once")
+
+    assert (answer.code, answer.err.count("Traceback")) == (0, 0), answer.err
+    assert [path.name for path in (tmp_path / "developed").iterdir()] == ["a.webp"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["watch"], "name SOURCE, --preset ID and --out DIR"),
+        (["watch", "nothing", "--preset", "noir", "--out", "out"], "nothing is not a folder"),
+        (["watch", "source", "--preset", "noir", "--out", "source"], "output folder is the source folder"),
+        (["watch", "source", "--preset", "noir", "--out", "source/out"], "inside the source folder"),
+        (["watch", "source", "--preset", "noir", "--out", "."], "inside the output folder"),
+        (["watch", "source", "--preset", "noir", "--out", "link"], "output folder is the source folder"),
+        (["watch", "--config", "bad.toml"], "sauce is not known here"),
+        (["watch", "--config", "none.toml"], "none.toml cannot be read"),
+    ],
+)
+def test_what_cannot_be_set_up_is_said_in_a_sentence(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to(source)
+    Path("bad.toml").write_text('source = "a"\nout = "b"\npreset = "noir"\nsauce = 1\n')
+
+    answer = safelight_here(tmp_path / "data", *options, monkeypatch=monkeypatch, capsys=capsys)
+
+    assert answer.code == 2
+    assert said in answer.err
+
+
+def test_an_output_inside_the_source_is_allowed_where_it_is_excluded(source: Path, tmp_path: Path) -> None:
+    (source / "a.png").write_bytes(png(1, 40))
+    command = ["watch", str(source), "--preset", "noir", "--out", str(source / "out"), "--exclude", "out"]
+
+    for _ in range(2):
+        assert safelight(tmp_path / "data", *command, "--once").code == 0
+    assert [path.name for path in (source / "out").iterdir()] == ["a.png"]
