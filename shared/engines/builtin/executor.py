@@ -1,5 +1,6 @@
 """Runs a checked graph: each node once, after what it needs, forgetting values as soon as it can."""
 
+import errno
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -127,6 +128,8 @@ def _called(class_type: str, run: NodeRun, arguments: dict[str, object]) -> obje
         says = "there is not enough memory; use smaller pictures"
         raise RunFailed(run.node, class_type, "out_of_memory", says) from error
     except _FAULTS as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise RunFailed(run.node, class_type, "disk_full", "the disk is full; make room") from error
         says = f"{type(error).__name__}: {error}"
         raise RunFailed(run.node, class_type, "node_failed", says) from error
 

@@ -52,7 +52,10 @@ def _frames(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright(frame: Image.Image) -> Image.Image:
-    turned = ImageOps.exif_transpose(frame)
+    try:
+        turned = ImageOps.exif_transpose(frame)
+    except SyntaxError:  # broken EXIF counts as none
+        turned = frame
     return turned.point(lambda value: value * (1 / 255)) if turned.mode == "I" else turned
 
 
