@@ -1,6 +1,7 @@
 """The stand-in's worker: one prompt at a time, with the events in the real server's order."""
 
 import asyncio
+import hashlib
 import json
 import struct
 import time
@@ -173,7 +174,8 @@ class Execution:
                 inputs[name] = [self._signature(prompt, value[0]), value[1]]
             else:
                 inputs[name] = [value, hash(self.files.get(("input", str(value))))]
-        return json.dumps([prompt[node]["class_type"], inputs], sort_keys=True)
+        text = json.dumps([prompt[node]["class_type"], inputs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _executed(self, item: Item, node: str, output: dict) -> None:
         self._event(item, "executed", {"node": node, "display_node": node, "output": output})
