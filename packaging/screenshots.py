@@ -13,8 +13,10 @@ from PySide6.QtGui import QImage, QImageWriter
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
-from desktop.app import new_session, new_window, serve
+from desktop.app.program import furnish, new_session, serve
+from desktop.state.remembered import Remembered
 from desktop.state.session import Session
+from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
 from desktop.ui.theme import apply_theme
 from shared.presets.bundle import sample_photos_folder
@@ -40,17 +42,18 @@ def _run(folder: Path, photos: Path) -> int:
     application = QApplication(sys.argv[:1])
     application.setQuitOnLastWindowClosed(False)
     apply_theme(application)
-    session = new_session(folder / "data")
-    window = new_window(session)
+    session = new_session(folder / "data", Remembered(file=folder / "window.ini"))
+    window = MainWindow(session.remembered)
+    desk = furnish(window, session)
     window.resize(_SIZE)
     window.show()
     with QEventLoop(application) as loop:
-        code: int = loop.run_until_complete(_take_all(session, window, photos))
+        code: int = loop.run_until_complete(_take_all(session, window, desk, photos))
     session.close()
     return code
 
 
-async def _take_all(session: Session, window: MainWindow, photos: Path) -> int:
+async def _take_all(session: Session, window: MainWindow, desk: Desk, photos: Path) -> int:
     served = asyncio.ensure_future(serve(session, window))
     async with asyncio.timeout(_SECONDS):
         await _until(lambda: session.preset is not None)
@@ -59,11 +62,11 @@ async def _take_all(session: Session, window: MainWindow, photos: Path) -> int:
         await _develop(session, "product-glow", [photos / "product.jpg"])
         session.sources.add([photos])
         await _until(lambda: bool(session.sources.files))
-        window.activity.queue.setCurrentIndex(session.jobs.index(0, 0))
-        await _take(session, window, "window.png")
-        window.activity.show_results()
-        window.activity.results.setCurrentIndex(session.results.index(1, 0))
-        await _take(session, window, "results.png")
+        desk.activity.queue.setCurrentIndex(session.jobs.index(0, 0))
+        await _take(session, desk, "window.png")
+        desk.activity.show_results()
+        desk.activity.results.setCurrentIndex(session.results.index(1, 0))
+        await _take(session, desk, "results.png")
     window.close()
     return await served
 
@@ -80,14 +83,14 @@ async def _develop(session: Session, preset_id: str, files: list[Path]) -> None:
     await _until(lambda: session.results.rowCount() == done)
 
 
-async def _take(session: Session, window: MainWindow, name: str) -> None:
+async def _take(session: Session, desk: Desk, name: str) -> None:
     """Wait until every picture in sight has been read, then keep what the window looks like."""
-    await _until(lambda: not window.viewer.is_reading)
+    await _until(lambda: not desk.viewer.is_reading)
     for _ in range(3):
-        window.grab()
+        desk.grab()
         await _until(lambda: not session.pictures.is_reading)
     _TARGET.mkdir(parents=True, exist_ok=True)
-    picture = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    picture = desk.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     writer = QImageWriter(str(_TARGET / name))
     writer.setCompression(100)
     if not writer.write(picture):

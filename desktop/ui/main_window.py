@@ -1,144 +1,53 @@
-"""The main window: three columns, the queue under the viewer, notices at the foot."""
+"""The main window: light enough to be on screen before anything else is loaded."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QMainWindow, QMessageBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QMainWindow, QWidget
 
-from desktop.state.session import Session
+from desktop.state.remembered import Remembered
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import app_icon
-from desktop.ui.widgets.activity_pane import ActivityPane
-from desktop.ui.widgets.develop_panel import DevelopPanel
-from desktop.ui.widgets.notice_bar import NoticeBar
-from desktop.ui.widgets.source_panel import SourcePanel
-from desktop.ui.widgets.viewer_pane import ViewerPane
+from desktop.ui.opening import Opening
 
 __all__ = ["MainWindow"]
 
 _FIRST_SIZE = QSize(1320, 820)
 _LEAST_SIZE = QSize(960, 600)
-_SIDE_WIDTHS = (268, 296)
 
 
 class MainWindow(QMainWindow):
-    """Arranges the parts and remembers its shape; `closing` is emitted once, when it really closes."""
+    """`closing` is emitted once, when it really closes."""
 
     closing = Signal()
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        open_file: Callable[[Path], bool],
-        show_in_folder: Callable[[Path], bool],
-    ) -> None:
+    def __init__(self, remembered: Remembered) -> None:
         super().__init__()
-        self._session = session
+        self._remembered = remembered
+        self._may_close: Callable[[], bool] = lambda: True
         self.setWindowTitle(say(Text.APP))
-        self.setWindowIcon(app_icon())
         self.setMinimumSize(_LEAST_SIZE)
         self.resize(_FIRST_SIZE)
-        self.source_panel = SourcePanel(session)
-        self.viewer = ViewerPane(session.spotlight, session.pictures)
-        self.activity = ActivityPane(session)
-        self.develop_panel = DevelopPanel(session)
-        self.notice_bar = NoticeBar()
-        self._columns = QSplitter(Qt.Orientation.Horizontal)
-        self._middle = QSplitter(Qt.Orientation.Vertical)
-        self._arrange()
-        self._restore()
-        self.activity.open_wanted.connect(open_file)
-        self.activity.reveal_wanted.connect(show_in_folder)
-        session.noticed.connect(self.notice_bar.tell)
-        session.sources.refused.connect(self._tell_refused)
-        session.sources.changed.connect(self._show_new_source)
-        self._add_shortcuts()
+        stored = remembered.layout("window")
+        if stored is not None:
+            self.restoreGeometry(stored)
+        self.setCentralWidget(Opening())
+
+    def furnish(self, desk: QWidget, *, may_close: Callable[[], bool]) -> None:
+        """Put the desk in place of the opening."""
+        self._may_close = may_close
+        self.setCentralWidget(desk)
+        desk.setFocus()
 
     def bring_forward(self) -> None:
-        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
-        self.show()
+        self.showNormal() if self.isMinimized() else self.show()
         self.raise_()
         self.activateWindow()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        if self._session.progress.summary().active and not self._may_leave_work():
+        if not self._may_close():
             event.ignore()
             return
-        self._session.remembered.keep_layout("window", self.saveGeometry())
-        self._session.remembered.keep_layout("columns", self._columns.saveState())
-        self._session.remembered.keep_layout("middle", self._middle.saveState())
+        self._remembered.keep_layout("window", self.saveGeometry())
         event.accept()
         self.closing.emit()
-
-    def _may_leave_work(self) -> bool:
-        box = QMessageBox(self)
-        box.setWindowTitle(say(Text.APP))
-        box.setText(say(Text.STILL_WORKING))
-        box.setInformativeText(say(Text.STILL_WORKING_HINT))
-        leave = box.addButton(say(Text.QUIT_NOW), QMessageBox.ButtonRole.AcceptRole)
-        stay = box.addButton(say(Text.KEEP_OPEN), QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(stay)
-        box.exec()
-        return box.clickedButton() is leave
-
-    def _tell_refused(self, reasons: Sequence[str]) -> None:
-        first, n = reasons[0], len(reasons)
-        text = first if n == 1 else say(Text.LEFT_OUT_MANY, n=n, reason=first)
-        self._session.tell(text, trouble=True)
-
-    def _show_new_source(self) -> None:
-        files = self._session.sources.files
-        if files and not self._session.developing:
-            self._session.spotlight.show_source(files[0])
-
-    def _arrange(self) -> None:
-        self._middle.addWidget(self.viewer)
-        self._middle.addWidget(self.activity)
-        self._middle.setSizes([560, 260])
-        self._middle.setStretchFactor(0, 1)
-        for panel, width in zip((self.source_panel, self.develop_panel), _SIDE_WIDTHS, strict=True):
-            panel.setMinimumWidth(width)
-        for part in (self.source_panel, self._middle, self.develop_panel):
-            self._columns.addWidget(part)
-        self._columns.setSizes([300, 700, 320])
-        self._columns.setStretchFactor(1, 1)
-        for splitter in (self._columns, self._middle):
-            splitter.setChildrenCollapsible(False)
-            splitter.setHandleWidth(2)
-        page = QWidget()
-        layout = QVBoxLayout(page)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._columns, 1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(8, 0, 8, 0)
-        foot.addWidget(self.notice_bar)
-        layout.addLayout(foot)
-        self.setCentralWidget(page)
-        page.setFocus()
-
-    def _restore(self) -> None:
-        for name, restore in (
-            ("window", self.restoreGeometry),
-            ("columns", self._columns.restoreState),
-            ("middle", self._middle.restoreState),
-        ):
-            stored = self._session.remembered.layout(name)
-            if stored is not None:
-                restore(stored)
-
-    def _add_shortcuts(self) -> None:
-        zone = self.source_panel.drop_zone
-        for keys, action in (
-            (QKeySequence(QKeySequence.StandardKey.Open), zone.choose_files),
-            (QKeySequence("Ctrl+Shift+O"), zone.choose_folder),
-            (QKeySequence(QKeySequence.StandardKey.Paste), zone.paste),
-            (QKeySequence("Ctrl+Return"), self._session.develop),
-            (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
-            (QKeySequence("F6"), self.viewer.compare.setFocus),
-        ):
-            shortcut = QShortcut(keys, self)
-            shortcut.activated.connect(action)

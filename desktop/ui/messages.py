@@ -4,7 +4,7 @@ from enum import Enum
 
 from PySide6.QtCore import QCoreApplication
 
-from shared.jobs.events import StageName
+from shared.jobs.stage import StageName
 from shared.jobs.state import JobState
 
 __all__ = ["Text", "counted", "eta", "job_state", "say", "stage"]

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QDir, QIODevice, QSize
-from PySide6.QtGui import QColor, QFont, QIcon, QImageReader, QPalette, QPixmap, QPixmapCache
+from PySide6.QtCore import QDir
+from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
-__all__ = ["Ink", "app_icon", "apply_theme", "icon", "pixmap", "small_font", "title_font"]
+__all__ = ["Ink", "apply_theme", "small_font", "title_font"]
 
 _HERE = Path(__file__).parent
-_ICON_SIZES = (16, 32)
 
 
 class Ink:
@@ -39,30 +38,6 @@ def apply_theme(application: QApplication) -> None:
     application.setStyleSheet((_HERE / "theme.qss").read_text(encoding="utf-8"))
 
 
-def app_icon() -> QIcon:
-    return QIcon("safelight:icons/safelight.svg")
-
-
-def icon(name: str, ink: QColor = Ink.SOFT) -> QIcon:
-    """An icon of ours in one colour, sharp on screens of double density."""
-    result = QIcon()
-    for side in _ICON_SIZES:
-        result.addPixmap(pixmap(name, side, ink, ratio=1.0))
-    result.addPixmap(pixmap(name, _ICON_SIZES[-1], Ink.DISABLED, ratio=1.0), QIcon.Mode.Disabled)
-    return result
-
-
-def pixmap(name: str, side: int, ink: QColor, *, ratio: float) -> QPixmap:
-    """`side` is in device-independent pixels, `ratio` the screen's density."""
-    key = f"{name} {side} {ink.name()} {ratio}"
-    result = QPixmap()
-    if not QPixmapCache.find(key, result):
-        result = _drawn(name, round(side * ratio), ink.name())
-        result.setDevicePixelRatio(ratio)
-        QPixmapCache.insert(key, result)
-    return result
-
-
 def title_font(base: QFont, *, points: float = 2.0) -> QFont:
     font = QFont(base)
     font.setPointSizeF(base.pointSizeF() + points)
@@ -74,16 +49,6 @@ def small_font(base: QFont) -> QFont:
     font = QFont(base)
     font.setPointSizeF(base.pointSizeF() - 1.0)
     return font
-
-
-def _drawn(name: str, side: int, ink: str) -> QPixmap:
-    svg = (_HERE / "icons" / f"{name}.svg").read_bytes().replace(b"currentColor", ink.encode())
-    buffer = QBuffer()
-    buffer.setData(QByteArray(svg))
-    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
-    reader = QImageReader(buffer, QByteArray(b"svg"))
-    reader.setScaledSize(QSize(side, side))
-    return QPixmap.fromImage(reader.read())
 
 
 def _font(base: QFont) -> QFont:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.jobs.stage import StageName
+
 __all__ = [
     "Cancelled",
     "Completed",
@@ -30,13 +32,6 @@ class OutputKind(StrEnum):
     TEXT = "text"
     FILE = "file"  # latents, 3d and whatever else custom nodes save
     PREVIEW = "preview"  # what the engine marks as temporary
-
-
-class StageName(StrEnum):
-    PREPARING = "preparing"
-    UPLOADING = "uploading"
-    LOADING_MODEL = "loading_model"
-    RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ NAMELESS = {"utils", "helpers", "common", "misc", "manager", "core"}
 # Composition roots, which may load a heavy part when it is first needed.
 MAY_IMPORT_LATE = (
     "desktop/__main__.py",
-    "desktop/app.py",
+    "desktop/app/",
     "desktop/runtime/",
     "desktop/cli/",
     "cloud/cli/",
@@ -27,7 +27,7 @@ MAY_IMPORT_LATE = (
 # threads that hand whatever a transaction raised to the coroutine that waits for it.
 MAY_CATCH_EVERYTHING = (
     "desktop/__main__.py",
-    "desktop/app.py",
+    "desktop/app/",
     "desktop/state/bridge.py",
     "desktop/jobs/runner.py",
     "desktop/store/database.py",

@@ -10,9 +10,11 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
-from desktop.app import new_session, new_window, serve
+from desktop.app.program import furnish, new_session, serve
 from desktop.state.instance_lock import take_lock
+from desktop.state.remembered import Remembered
 from desktop.state.session import Session
+from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
 from desktop.ui.theme import apply_theme
 from shared.jobs.state import JobState
@@ -21,18 +23,21 @@ from tests.desktop.window import a_picture
 _HEAVY = {
     "asyncio", "pydantic", "httpx", "numpy", "PIL", "structlog", "watchdog", "keyring", "qasync", "sqlite3",
     "desktop.runtime", "desktop.settings", "desktop.store", "desktop.engines", "desktop.jobs",
-    "desktop.state.bridge", "shared.presets.manifest", "PySide6.QtNetwork",
+    "desktop.state.bridge", "desktop.state.session", "desktop.ui.desk", "shared.presets.manifest",
+    "PySide6.QtNetwork",
 }  # fmt: skip
 
+# Stands in for what comes after the first paint.
 _FIRST_PAINT = """
-import json, sys
-import desktop.app as app
-def stop(application, session, window, folder):
-    session.close()
+import json, sys, types
+def run_window(*_, **__):
     print(json.dumps(sorted(sys.modules)))
     return 0
-app._run = stop
-sys.exit(app.run_app())
+after = types.ModuleType("desktop.app.program")
+after.run_window = run_window
+sys.modules["desktop.app.program"] = after
+from desktop.app import run_app
+sys.exit(run_app())
 """
 
 
@@ -66,20 +71,21 @@ def test_a_second_start_without_an_answer_says_so(tmp_path: Path) -> None:
 
 
 def _in_window(
-    folder: Path, application: QApplication, steps: Callable[[Session, MainWindow], Awaitable[None]]
+    folder: Path, application: QApplication, steps: Callable[[Session, Desk], Awaitable[None]]
 ) -> int:
     """Run the steps in a window on the real core; its exit code."""
     if not application.styleSheet():
         apply_theme(application)
-    session = new_session(folder)
-    window = new_window(session)
+    session = new_session(folder, Remembered(file=folder / "window.ini"))
+    window = MainWindow(session.remembered)
+    desk = furnish(window, session)
     window.show()
     loop = QEventLoop(application)
 
     async def live() -> int:
         served = asyncio.ensure_future(serve(session, window))
         try:
-            await steps(session, window)
+            await steps(session, desk)
         finally:
             window.close()
         return await served
@@ -112,14 +118,14 @@ def test_develops_pictures_from_the_drop_to_the_finished_file(
     bad = tmp_path / "in" / "bad.png"
     bad.write_bytes(good.read_bytes()[:60])
 
-    async def steps(session: Session, window: MainWindow) -> None:
+    async def steps(session: Session, desk: Desk) -> None:
         session.sources.add([tmp_path / "in"])  # before the core is there
         await _until(lambda: bool(session.sources.files) and session.preset is not None)
         product_glow = session.presets.find("product-glow")
         assert product_glow is not None
         session.choose_preset(product_glow)
         session.form.set("glow", 80)
-        window.develop_panel.develop.click()
+        desk.develop_panel.develop.click()
         await _until(lambda: session.progress.summary().done == 2)
 
         by_name = {job.source.name: job for job in session.jobs.jobs()}
@@ -130,7 +136,7 @@ def test_develops_pictures_from_the_drop_to_the_finished_file(
         assert path == tmp_path / "out" / "good.png"
         assert path.read_bytes() != good.read_bytes()
         assert session.results.rowCount() == 1
-        assert window.activity.progress_text == "1 picture done · 1 failed"
+        assert desk.activity.progress_text == "1 picture done · 1 failed"
 
     assert _in_window(tmp_path / "data", qapp, steps) == 0
 
@@ -142,13 +148,13 @@ def test_the_next_start_shows_what_was_done(
     qapp.setQuitOnLastWindowClosed(False)
     one = a_picture(tmp_path / "one.png", 120, 80)
 
-    async def develop(session: Session, window: MainWindow) -> None:
+    async def develop(session: Session, desk: Desk) -> None:
         session.sources.add([one])
         await _until(session.can_develop)
         session.develop()
         await _until(lambda: session.progress.summary().done == 1)
 
-    async def look(session: Session, window: MainWindow) -> None:
+    async def look(session: Session, desk: Desk) -> None:
         await _until(lambda: session.jobs.rowCount() == 1)
         assert session.results.rowCount() == 1
 
@@ -163,9 +169,9 @@ def test_a_core_that_cannot_open_is_told_in_the_window(
     qapp.setQuitOnLastWindowClosed(False)
     monkeypatch.setenv("SAFELIGHT_ENGINE", "steam")
 
-    async def steps(session: Session, window: MainWindow) -> None:
-        await _until(lambda: bool(window.notice_bar.text))
-        assert "SAFELIGHT_ENGINE" in window.notice_bar.text
+    async def steps(session: Session, desk: Desk) -> None:
+        await _until(lambda: bool(desk.notice_bar.text))
+        assert "SAFELIGHT_ENGINE" in desk.notice_bar.text
         assert not session.ready
 
     assert _in_window(tmp_path / "data", qapp, steps) == 3

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.ui.fields.field import Field, WheelGuard
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import icon
 from shared.errors import JsonValue
 from shared.presets.parameter import Parameter
 

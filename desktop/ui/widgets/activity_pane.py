@@ -18,8 +18,8 @@ from desktop.state.result_list import Result
 from desktop.state.run_progress import RunSummary
 from desktop.state.session import Session
 from desktop.ui import messages
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, counted, say
-from desktop.ui.theme import icon
 from desktop.ui.widgets.empty_state import EmptyState
 from desktop.ui.widgets.queue_table import QueueTable
 from desktop.ui.widgets.results_grid import ResultsGrid

@@ -3,8 +3,9 @@
 from PySide6.QtCore import QSize
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 
+from desktop.ui.icon_set import app_icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import app_icon, title_font
+from desktop.ui.theme import title_font
 
 __all__ = ["Brand"]
 

@@ -7,8 +7,8 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
 
 from desktop.state.session import Session
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import icon
 from desktop.ui.widgets.engine_choice import EngineChoice
 
 __all__ = ["Destination"]

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
 
 from desktop.state.pictures import Pictures
 from desktop.state.sources import Sources
+from desktop.ui.icon_set import pixmap
 from desktop.ui.messages import Text, counted, say
-from desktop.ui.theme import Ink, pixmap, title_font
+from desktop.ui.theme import Ink, title_font
 from desktop.ui.widgets.film_strip import FilmStrip
 
 __all__ = ["DropZone"]

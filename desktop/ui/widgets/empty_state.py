@@ -3,7 +3,8 @@
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from desktop.ui.theme import Ink, pixmap, title_font
+from desktop.ui.icon_set import pixmap
+from desktop.ui.theme import Ink, title_font
 
 __all__ = ["EmptyState"]
 

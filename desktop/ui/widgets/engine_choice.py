@@ -4,8 +4,9 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
 
 from desktop.state.session import Session
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import Ink, icon
+from desktop.ui.theme import Ink
 
 __all__ = ["EngineChoice"]
 

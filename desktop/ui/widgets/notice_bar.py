@@ -4,8 +4,9 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from desktop.state.notice import Notice
+from desktop.ui.icon_set import icon, pixmap
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import Ink, icon, pixmap
+from desktop.ui.theme import Ink
 
 __all__ = ["NoticeBar"]
 

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from desktop.state.form import Form, Group, groups
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import icon
 from desktop.ui.widgets.parameter_row import ParameterRow
 from shared.errors import JsonValue
 from shared.presets.parameter import Level

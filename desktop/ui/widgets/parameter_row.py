@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWi
 from desktop.state.form import Form
 from desktop.ui.fields.factory import field_for
 from desktop.ui.fields.toggle_field import ToggleField
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import icon
 from shared.errors import JsonValue
 from shared.presets.parameter import Parameter
 

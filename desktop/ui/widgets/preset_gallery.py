@@ -14,8 +14,9 @@ from PySide6.QtWidgets import (
 
 from desktop.state.pictures import Pictures
 from desktop.state.preset_list import PRESET_ROLE, PresetList
+from desktop.ui.icon_set import pixmap
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import Ink, pixmap, small_font, title_font
+from desktop.ui.theme import Ink, small_font, title_font
 from desktop.ui.widgets.repainting_list import RepaintingList
 from desktop.ui.widgets.thumbnails import CARD_SIDE, draw_cover
 from desktop.views import PresetView

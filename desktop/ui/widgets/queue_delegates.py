@@ -25,8 +25,9 @@ from PySide6.QtWidgets import (
 
 from desktop.state.job_table import JobColumn, JobRole
 from desktop.state.pictures import Picture, Pictures
+from desktop.ui.icon_set import pixmap
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import Ink, pixmap, small_font
+from desktop.ui.theme import Ink, small_font
 from desktop.ui.widgets.status_text import status_of
 from desktop.ui.widgets.thumbnails import ROW_SIDE, draw_cover
 from desktop.views import JobView

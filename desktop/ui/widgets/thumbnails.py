@@ -4,7 +4,8 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
 from desktop.state.pictures import Picture
-from desktop.ui.theme import Ink, pixmap
+from desktop.ui.icon_set import pixmap
+from desktop.ui.theme import Ink
 
 __all__ = ["CARD_SIDE", "ROW_SIDE", "draw_cover"]
 

@@ -7,8 +7,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QTool
 
 from desktop.state.pictures import Picture, Pictures
 from desktop.state.spotlight import Spotlight, Subject
+from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import icon, title_font
+from desktop.ui.theme import title_font
 from desktop.ui.widgets.compare_view import CompareView
 from desktop.ui.widgets.empty_state import EmptyState
 

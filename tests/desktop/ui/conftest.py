@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from desktop.state.session import Session
+from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
 from desktop.ui.theme import apply_theme
 from tests.desktop.window import a_session
@@ -28,7 +29,9 @@ def session(tmp_path: Path, qtbot: QtBot) -> Iterator[Session]:
 
 @pytest.fixture
 def window(session: Session, qtbot: QtBot) -> MainWindow:
-    window = MainWindow(session, open_file=lambda _path: True, show_in_folder=lambda _path: True)
+    window = MainWindow(session.remembered)
     qtbot.addWidget(window)
+    desk = Desk(session, open_file=bool, show_in_folder=bool)
+    window.furnish(desk, may_close=desk.may_close)
     window.show()
     return window

@@ -15,16 +15,32 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from desktop.state.session import Session
+from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
 from desktop.views import DevelopRequest, EngineView
 from shared.jobs.state import JobState
 from tests.desktop.window import a_job, a_picture, a_preset, a_session, opened
 
 
+def _desk(window: MainWindow) -> Desk:
+    desk = window.centralWidget()
+    assert isinstance(desk, Desk)
+    return desk
+
+
+def _furnished(session: Session, qtbot: QtBot) -> MainWindow:
+    window = MainWindow(session.remembered)
+    qtbot.addWidget(window)
+    desk = Desk(session, open_file=bool, show_in_folder=bool)
+    window.furnish(desk, may_close=desk.may_close)
+    window.show()
+    return window
+
+
 def test_says_what_to_do_from_start_to_finish(
     window: MainWindow, session: Session, tmp_path: Path, qtbot: QtBot
 ) -> None:
-    panel = window.develop_panel
+    panel = _desk(window).develop_panel
     assert not panel.develop.isEnabled()
     assert panel.advice == "One moment, the darkroom is being made ready."
 
@@ -46,7 +62,7 @@ def test_a_preset_that_cannot_run_says_why(window: MainWindow, session: Session)
     reason = "sd15.safetensors is missing: put it into models/checkpoints of your ComfyUI"
     opened(session, a_preset(instant=False, unavailable=reason))
 
-    assert window.develop_panel.trouble == reason
+    assert _desk(window).develop_panel.trouble == reason
     assert not session.can_develop()
 
 
@@ -55,7 +71,7 @@ def test_a_sample_can_be_tried(window: MainWindow, session: Session, tmp_path: P
     opened(session, a_preset(looks=looks))
 
     with qtbot.waitSignal(session.sources.changed):
-        window.source_panel.drop_zone.sample_wanted.emit()
+        _desk(window).source_panel.drop_zone.sample_wanted.emit()
 
     assert session.sources.files == (looks,)
 
@@ -65,7 +81,7 @@ def test_choosing_a_card_changes_form_and_viewer(window: MainWindow, session: Se
     assert session.preset is not None
     assert session.preset.id == "amber"
 
-    window.source_panel.gallery.setCurrentIndex(session.presets.index(1, 0))
+    _desk(window).source_panel.gallery.setCurrentIndex(session.presets.index(1, 0))
 
     assert session.preset.id == "glow"
     assert session.form.values == {}
@@ -77,10 +93,10 @@ def test_counts_the_run_in_pictures(window: MainWindow, session: Session) -> Non
     opened(session, a_preset())
     session.take_jobs([a_job(1), a_job(2), a_job(3)])
     session.take_jobs([a_job(1, JobState.COMPLETED), a_job(2, JobState.FAILED, error="broken")])
-    assert window.activity.progress_text == "2 of 3 pictures · 1 failed"
+    assert _desk(window).activity.progress_text == "2 of 3 pictures · 1 failed"
 
     session.take_jobs([a_job(3, JobState.COMPLETED, outputs=(Path("/out/3.png"),))])
-    assert window.activity.progress_text == "2 pictures done · 1 failed"
+    assert _desk(window).activity.progress_text == "2 pictures done · 1 failed"
 
 
 def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Session, qtbot: QtBot) -> None:
@@ -99,8 +115,8 @@ def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Sessi
 
 def test_a_notice_stays_until_it_is_dismissed(window: MainWindow, session: Session) -> None:
     session.tell("The disk is full: free some space", trouble=True)
-    assert window.notice_bar.isVisible()
-    assert window.notice_bar.text == "The disk is full: free some space"
+    assert _desk(window).notice_bar.isVisible()
+    assert _desk(window).notice_bar.text == "The disk is full: free some space"
 
 
 def test_an_engine_that_does_not_answer_is_marked(window: MainWindow, session: Session) -> None:
@@ -115,9 +131,7 @@ def test_an_engine_that_does_not_answer_is_marked(window: MainWindow, session: S
 
 
 def test_remembers_its_shape_and_choices(session: Session, tmp_path: Path, qtbot: QtBot) -> None:
-    first = MainWindow(session, open_file=bool, show_in_folder=bool)
-    qtbot.addWidget(first)
-    first.show()
+    first = _furnished(session, qtbot)
     first.resize(960, 690)
     opened(session, a_preset("amber"), a_preset("glow"))
     session.choose_preset(a_preset("glow"))
@@ -127,9 +141,7 @@ def test_remembers_its_shape_and_choices(session: Session, tmp_path: Path, qtbot
     session.remembered.save()
 
     again = a_session(tmp_path)
-    second = MainWindow(again, open_file=bool, show_in_folder=bool)
-    qtbot.addWidget(second)
-    second.show()
+    second = _furnished(again, qtbot)
     opened(again, a_preset("amber"), a_preset("glow"))
 
     assert second.size() == QSize(960, 690)

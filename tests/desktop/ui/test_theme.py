@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import QApplication
 
 import desktop.ui
-from desktop.ui.theme import Ink, icon, pixmap
+from desktop.ui.icon_set import icon, pixmap
+from desktop.ui.theme import Ink
 
 _UI = Path(desktop.ui.__file__).parent
 _ICONS = sorted(path.stem for path in (_UI / "icons").glob("*.svg"))

@@ -1,8 +1,8 @@
-"""The window as a program: on screen first, then the core behind it."""
+"""The window as a program, from the first paint to its end."""
 
+import asyncio
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,66 +12,72 @@ from pathlib import Path
 from time import monotonic
 from types import TracebackType
 
-from PySide6.QtCore import QEventLoop
 from PySide6.QtWidgets import QApplication
+from qasync import QEventLoop
 
-from desktop.paths import default_data_folder
-from desktop.state.instance_lock import take_lock
+from desktop.state.doorbell import Doorbell, ring
 from desktop.state.pictures import Pictures
 from desktop.state.remembered import Remembered
 from desktop.state.reveal import open_file, show_in_folder
 from desktop.state.run_progress import RunProgress
 from desktop.state.session import Session
 from desktop.state.sources import PictureFinder, Sources
+from desktop.ui.desk import Desk
+from desktop.ui.icon_set import app_icon
 from desktop.ui.main_window import MainWindow
 from desktop.ui.messages import Text, say
-from desktop.ui.theme import apply_theme
 from shared.errors import SafelightError, UsageError
 
-__all__ = ["new_session", "new_window", "run_app", "serve"]
+__all__ = ["furnish", "hand_over", "new_session", "run_window", "serve"]
 
 _log = logging.getLogger("safelight.window")
 
 _NO_CORE = 3
 
 
-def run_app(paths: Sequence[Path] = ()) -> int:
-    """Open the window with these pictures chosen, or hand them to the window that is open."""
-    folder = _window_folder()
-    lock = take_lock(folder / "window.lock")
-    application = QApplication(sys.argv[:1])
-    application.setApplicationName("safelight")
-    if lock is None:
-        return _hand_over(folder, paths)
-    apply_theme(application)
-    session = new_session(folder)
-    window = new_window(session)
-    window.show()
-    application.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+def run_window(
+    application: QApplication,
+    window: MainWindow,
+    remembered: Remembered,
+    *,
+    folder: Path,
+    paths: Sequence[Path],
+) -> int:
+    """Fill the window, put the core behind it, and return when it has closed."""
+    application.setQuitOnLastWindowClosed(False)  # the core is closed first
+    session = new_session(folder, remembered)
+    furnish(window, session)
     session.sources.add(paths)
-    code = _run(application, session, window, folder)
-    lock.unlock()
+    doorbell = Doorbell(name=_bell_name(folder))
+    doorbell.rung.connect(session.sources.add)
+    doorbell.rung.connect(window.bring_forward)
+    with QEventLoop(application) as loop, _reporting(session):
+        code: int = loop.run_until_complete(serve(session, window))
+    doorbell.close()
+    session.close()
     return code
 
 
-def new_session(folder: Path) -> Session:
+def new_session(folder: Path, remembered: Remembered) -> Session:
     """`folder` holds what the window itself keeps."""
     return Session(
-        remembered=Remembered(file=folder / "window.ini"),
+        remembered=remembered,
         sources=Sources(paste_folder=folder / "pasted", name_paste=_paste_name),
         pictures=Pictures(),
         progress=RunProgress(clock=monotonic),
     )
 
 
-def new_window(session: Session) -> MainWindow:
-    return MainWindow(session, open_file=open_file, show_in_folder=show_in_folder)
+def furnish(window: MainWindow, session: Session) -> Desk:
+    desk = Desk(session, open_file=open_file, show_in_folder=show_in_folder)
+    window.setWindowIcon(app_icon())
+    window.furnish(desk, may_close=desk.may_close)
+    window.closing.connect(desk.keep_layout)
+    return desk
 
 
 async def serve(session: Session, window: MainWindow) -> int:
     """Load the core behind the window, and close it when the window has closed."""
-    import asyncio
-
     closed = asyncio.Event()
     window.closing.connect(closed.set)
     try:
@@ -120,26 +126,7 @@ def _finder(out_folder: Path) -> PictureFinder:
     return PictureFinder(READABLE_SUFFIXES, find)
 
 
-def _run(application: QApplication, session: Session, window: MainWindow, folder: Path) -> int:
-    from qasync import QEventLoop as AsyncioLoop
-
-    from desktop.state.doorbell import Doorbell
-
-    application.setQuitOnLastWindowClosed(False)  # the core is closed first
-    doorbell = Doorbell(name=_bell_name(folder))
-    doorbell.rung.connect(session.sources.add)
-    doorbell.rung.connect(window.bring_forward)
-    loop = AsyncioLoop(application)
-    with loop, _reporting(session):
-        code: int = loop.run_until_complete(serve(session, window))
-    doorbell.close()
-    session.close()
-    return code
-
-
-def _hand_over(folder: Path, paths: Sequence[Path]) -> int:
-    from desktop.state.doorbell import ring
-
+def hand_over(folder: Path, paths: Sequence[Path]) -> int:
     if ring(_bell_name(folder), paths):
         return 0
     print(say(Text.ALREADY_OPEN), file=sys.stderr)  # noqa: T201
@@ -166,12 +153,6 @@ def _reporting(session: Session) -> Iterator[None]:
 def _describe(error: Exception) -> str:
     _log.error("unexpected error in the window", exc_info=error)
     return say(Text.UNEXPECTED, kind=type(error).__name__)
-
-
-def _window_folder() -> Path:
-    """Known before the settings are: they are heavy to load, and the window comes first."""
-    named = os.environ.get("SAFELIGHT_DATA_DIR")
-    return Path(named).expanduser().absolute() if named else default_data_folder()
 
 
 def _bell_name(folder: Path) -> str:
