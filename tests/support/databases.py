@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_server: PostgresServer) -> Iterator[tuple[PostgresServer, str]]:
+def _migrated_postgres(postgres_server: PostgresServer) -> tuple[PostgresServer, str]:
     url = postgres_server.new_database()
     asyncio.run(migrate_postgres(url))
-    yield postgres_server, url.rpartition("/")[2]
+    return postgres_server, url.rpartition("/")[2]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
@@ -63,19 +64,24 @@ async def test_database_refuses_illegal_transitions(database: Database, state: J
 
 
 def _step(connection: Connection, state: JobState, target: JobState) -> None:
-    account_id, job_id = new_id(), new_id()
-    now = "2026-01-01 00:00:00"
-    connection.execute(
-        text(
-            f"INSERT INTO accounts (id, name, last_event, created_at) VALUES ('{account_id}', 'a', 0, '{now}')"
-        )
-    )
-    connection.execute(
-        text(
-            "INSERT INTO jobs (id, account_id, pool, priority, preset_id, preset_version, preset_digest,"
-            ' "values", inputs, state, attempt, crashes, alone, created_at, queued_at)'
-            f" VALUES ('{job_id}', '{account_id}', 'p', 0, 'x', '1', 'd', '{{}}', '{{}}', '{state}',"
-            f" 0, 0, false, '{now}', '{now}')"
-        )
-    )
-    connection.execute(text(f"UPDATE jobs SET state = '{target}' WHERE id = '{job_id}'"))
+    account_id, now = new_id(), datetime(2026, 1, 1, tzinfo=UTC)
+    connection.execute(insert(account.ACCOUNTS).values(id=account_id, name="a", last_event=0, created_at=now))
+    row = {
+        "id": new_id(),
+        "account_id": account_id,
+        "pool": "p",
+        "priority": 0,
+        "preset_id": "x",
+        "preset_version": "1",
+        "preset_digest": "d",
+        "values": {},
+        "inputs": {},
+        "state": state,
+        "attempt": 0,
+        "crashes": 0,
+        "alone": False,
+        "created_at": now,
+        "queued_at": now,
+    }
+    connection.execute(insert(job.JOBS).values(row))
+    connection.execute(update(job.JOBS).where(job.JOBS.c.id == row["id"]).values(state=target))

@@ -1,0 +1,124 @@
+import hashlib
+import io
+import zipfile
+
+import pytest
+from PIL import Image
+
+from shared.files import digest_bytes
+from tests.cloud.api import Api, Client, picture
+
+
+async def test_picture_is_announced_sent_checked_and_fetched(client: Client) -> None:
+    data = picture()
+    announced = await client.announce(data)
+    assert (announced["state"], announced["download"]) == ("wanted", None)
+    artifact = await client.upload(data)
+
+    assert (artifact["state"], artifact["media_type"]) == ("ready", "image/png")
+    assert (artifact["width"], artifact["height"], artifact["bytes"]) == (32, 24, len(data))
+    fetched = await client.http.get(artifact["download"]["url"])
+    assert fetched.content == data
+    assert fetched.headers["Content-Type"] == "image/png"
+    assert fetched.headers["X-Content-Type-Options"] == "nosniff"
+    assert fetched.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''")
+    known = await client.announce(data)
+    assert (known["state"], known["upload"]) == ("ready", None)
+
+
+def _archive() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("evil.html", "<script>")
+    return file.getvalue()
+
+
+def _bomb() -> bytes:
+    """Few bytes, many pixels."""
+    file = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(file, "PNG")
+    return file.getvalue()
+
+
+BAD = {
+    "html": (b"<!doctype html><script>alert(1)</script>", "unsupported_media"),
+    "truncated": (picture(format="JPEG")[:-300], "broken_media"),
+    "png and zip": (picture() + _archive(), "polyglot"),
+    "jpeg and text": (picture(format="JPEG") + b"<?php system($_GET[0]);", "polyglot"),
+    "too many pixels": (_bomb(), "media_too_large"),
+}
+
+
+@pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in BAD.items()])
+async def test_what_is_no_whole_picture_is_refused(client: Client, data: tuple[bytes, str]) -> None:
+    content, code = data
+    artifact = await client.upload(content)
+
+    assert (artifact["state"], artifact["problem"]["code"]) == ("refused", code)
+    assert artifact["download"] is None
+    body = {"preset": "noir", "inputs": {"photo": [{"digest": digest_bytes(content), "name": "a.png"}]}}
+    assert (await client.submit(body)).json()["error"]["code"] == "input_not_ready"
+    assert (await client.announce(content))["state"] == "wanted"  # it may be sent again
+
+
+async def test_multi_picture_jpeg_of_a_camera_is_taken(client: Client) -> None:
+    file = io.BytesIO()
+    preview = Image.new("RGB", (8, 8), "blue")
+    Image.new("RGB", (64, 48), "red").save(file, "MPO", save_all=True, append_images=[preview])
+
+    artifact = await client.upload(file.getvalue() + b"\0" * 512)
+
+    assert (artifact["state"], artifact["media_type"], artifact["width"]) == ("ready", "image/jpeg", 64)
+
+
+@pytest.mark.parametrize("sent", [b"", b"short", b"x" * 100_000])
+async def test_other_bytes_than_announced_are_not_kept(client: Client, sent: bytes) -> None:
+    data = picture()
+    link = (await client.announce(data))["upload"]
+
+    for body in (sent, _chunks(sent)):
+        answer = await client.http.put(link["url"], content=body)
+        assert answer.status_code in {413, 422}, answer.text
+
+    done = await client.call("POST", f"/artifacts/{digest_bytes(data)}/complete")
+    assert (done.status_code, done.json()["error"]["code"]) == (409, "conflict")
+
+
+async def test_same_length_but_other_bytes_are_refused(client: Client) -> None:
+    data = picture()
+    link = (await client.announce(data))["upload"]
+    answer = await client.http.put(link["url"], content=bytes(len(data)))
+    assert (answer.status_code, answer.json()["error"]["details"]) == (422, {"field": "digest"})
+
+
+async def test_file_above_the_limit_is_refused_before_it_is_sent(client: Client) -> None:
+    body = {"digest": "0" * 64, "bytes": 2**35}
+    answer = await client.call("POST", "/artifacts", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+async def test_links_are_for_one_thing_and_ours_alone(client: Client) -> None:
+    data = picture()
+    upload = (await client.announce(data))["upload"]["url"]
+    download = (await client.upload(data))["download"]["url"]
+    swapped = download.replace("/downloads/", "/uploads/"), upload.replace("/uploads/", "/downloads/")
+    forged = download[:-3] + ("AAA" if not download.endswith("AAA") else "BBB")
+
+    assert (await client.http.put(swapped[0], content=data)).status_code == 403
+    for url in (swapped[1], forged, download.rpartition("/")[0] + "/x", download.rpartition(".")[0]):
+        answer = await client.http.get(url)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "link_expired")
+
+
+async def test_bytes_of_one_account_are_unknown_to_another(api: Api, client: Client) -> None:
+    data = picture()
+    await client.upload(data)
+    other = await api.client("b@example.com")
+
+    digest = hashlib.sha256(data).hexdigest()
+    assert (await other.call("GET", f"/artifacts/{digest}")).status_code == 404
+    assert (await other.announce(data))["state"] == "wanted"
+
+
+async def _chunks(data: bytes):  # type: ignore[no-untyped-def]
+    yield data

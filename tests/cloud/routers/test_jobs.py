@@ -1,0 +1,196 @@
+import asyncio
+import json
+import math
+
+import pytest
+
+from cloud.services.callers import Scope
+from shared.jobs.state import JobState
+from tests.cloud.api import BASE, PRESET, Api, Client
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+async def test_accepted_job_is_queued_and_found(client: Client) -> None:
+    body = await client.body(values={"glow": 12})
+    answer = await client.submit(body, key="k1")
+
+    accepted = answer.json()
+    job_id = accepted["id"]
+    assert answer.status_code == 202
+    assert accepted == {
+        "id": job_id,
+        "state": "queued",
+        "status_url": f"{BASE}/api/v1/jobs/{job_id}",
+        "events_url": f"{BASE}/api/v1/jobs/{job_id}/events",
+    }
+    job = (await client.call("GET", f"/jobs/{job_id}")).json()
+    assert (job["state"], job["preset"], job["attempt"], job["idempotency_key"]) == (
+        "queued",
+        PRESET,
+        0,
+        "k1",
+    )
+    assert job["inputs"] == body["inputs"]
+    assert job["values"]["glow"] == 12
+    assert len(job["values"]) > 1  # the defaults are filled in
+
+
+async def test_repeat_is_given_the_same_answer(client: Client) -> None:
+    body = await client.body()
+    first = await client.submit(body, key="k1")
+    again = await client.submit(body, key="k1")
+
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+
+
+async def test_key_for_another_body_is_refused(client: Client) -> None:
+    body = await client.body()
+    await client.submit(body, key="k1")
+    answer = await client.submit({**body, "values": {"glow": 0}}, key="k1")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert len((await client.call("GET", "/jobs")).json()["jobs"]) == 1
+
+
+async def test_refusal_frees_the_key(client: Client) -> None:
+    body = await client.body()
+    refused = await client.submit({**body, "preset": "nope"}, key="k1")
+    accepted = await client.submit(body, key="k1")
+    assert (refused.status_code, accepted.status_code) == (422, 202)
+
+
+async def test_fifty_at_once_make_one_job(client: Client) -> None:
+    body = await client.body()
+    answers = await asyncio.gather(*(client.submit(body, key="k1") for _ in range(50)))
+
+    assert {answer.status_code for answer in answers} <= {202, 409, 503}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
+    assert len((await client.call("GET", "/jobs")).json()["jobs"]) == 1
+
+
+async def test_keys_of_two_accounts_are_two(api: Api, client: Client) -> None:
+    other = await api.client("b@example.com")
+    mine = await client.submit(key="k1")
+    theirs = await other.submit(key="k1")
+    assert theirs.status_code == 202
+    assert mine.json()["id"] != theirs.json()["id"]
+
+
+async def test_jobs_are_paged_newest_first(client: Client) -> None:
+    body = await client.body()
+    ids = [(await client.submit(body)).json()["id"] for _ in range(5)]
+
+    seen: list[str] = []
+    cursor: str | None = None
+    pages = 0
+    while pages == 0 or cursor is not None:
+        params = {"limit": "2"} | ({} if cursor is None else {"cursor": cursor})
+        page = (await client.call("GET", "/jobs", params=params)).json()
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = page["next_cursor"]
+        pages += 1
+    assert (seen, pages) == (ids[::-1], 3)
+
+
+async def test_jobs_are_found_by_key_state_and_preset(client: Client) -> None:
+    body = await client.body()
+    wanted = (await client.submit(body, key="k1")).json()["id"]
+    other = (await client.submit(body, key="k2")).json()["id"]
+    await client.call("POST", f"/jobs/{other}/cancel")
+
+    async def found(**params: str) -> list[str]:
+        page = (await client.call("GET", "/jobs", params=params)).json()
+        return [job["id"] for job in page["jobs"]]
+
+    assert await found(idempotency_key="k1") == [wanted]
+    assert await found(state="cancelled") == [other]
+    assert await found(preset=PRESET) == [other, wanted]
+    assert await found(preset="cinematic") == []
+
+
+async def test_waiting_job_is_cancelled_at_once_and_only_once(client: Client) -> None:
+    job_id = await client.job_id()
+    for _ in range(2):
+        answer = await client.call("POST", f"/jobs/{job_id}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+
+
+async def test_running_job_is_asked_to_end(api: Api, client: Client) -> None:
+    job_id = await client.job_id()
+    attempts = api.factory.attempts()
+    [lane] = (await attempts.backlog(("builtin",))).lanes
+    assert await attempts.claim(lane, worker="w") is not None
+
+    job = (await client.call("POST", f"/jobs/{job_id}/cancel")).json()
+    assert (job["state"], job["cancelling"]) == ("processing", True)
+
+
+async def test_retry_is_a_new_job_like_the_first(client: Client) -> None:
+    job_id = await client.job_id()
+    first = await client.call("POST", f"/jobs/{job_id}/retry", headers={"Idempotency-Key": "again"})
+    again = await client.call("POST", f"/jobs/{job_id}/retry", headers={"Idempotency-Key": "again"})
+
+    assert (first.status_code, again.content) == (202, first.content)
+    retry = (await client.call("GET", f"/jobs/{first.json()['id']}")).json()
+    old = (await client.call("GET", f"/jobs/{job_id}")).json()
+    assert retry["retry_of"] == job_id
+    assert (retry["inputs"], retry["values"]) == (old["inputs"], old["values"])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"preset": "nope"}, "preset"),
+        ({"preset": "portrait-pro"}, "preset"),
+        ({"preset_version": "99.0.0"}, "preset_version"),
+        ({"values": {"glow": math.inf}}, None),
+        ({"values": {"glow": 10**9}}, "glow"),
+        ({"values": {"glow": "much"}}, "glow"),
+        ({"values": {"no_such": 1}}, "no_such"),
+        ({"inputs": {}}, "inputs.photo"),
+        ({"inputs": {"photo": []}}, "inputs.photo"),
+        ({"inputs": {"picture": []}}, "inputs.picture"),
+        ({"inputs": {"photo": [{"digest": "0" * 64, "name": "a.png"}]}}, "inputs.photo"),
+        ({"inputs": {"photo": [{"digest": "0" * 64, "name": "a\x00.png"}]}}, "inputs.photo.0.name"),
+        ({"inputs": {"photo": [{"digest": "../x", "name": "a.png"}]}}, "inputs.photo.0.digest"),
+        ({"state": "completed"}, "state"),
+        ({"account_id": UNKNOWN}, "account_id"),
+        ({"price": 0}, "price"),
+    ],
+)
+async def test_bad_job_is_refused_by_its_field(client: Client, change: dict[str, object], field: str) -> None:
+    body = {**await client.body(), **change}
+    answer = await client.call(
+        "POST", "/jobs", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 422, answer.text
+    if field is not None:
+        assert answer.json()["error"]["details"]["field"] == field
+    assert (await client.call("GET", "/jobs")).json()["jobs"] == []
+
+
+async def test_unknown_job_is_not_found(client: Client) -> None:
+    for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/events")):
+        answer = await client.call(method, f"/jobs/{UNKNOWN}{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_key_that_may_only_read_changes_nothing(api: Api, client: Client) -> None:
+    job_id = await client.job_id()
+    reader = await api.client(scopes=(Scope.READ,))
+
+    assert (await reader.call("GET", f"/jobs/{job_id}")).json()["state"] == JobState.QUEUED
+    for path in (f"/jobs/{job_id}/cancel", f"/jobs/{job_id}/retry"):
+        answer = await reader.call("POST", path)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_allowed")
+    assert (await reader.call("GET", f"/jobs/{job_id}")).json()["state"] == JobState.QUEUED
+
+
+async def test_cursor_of_nobody_is_refused(client: Client) -> None:
+    for cursor in ("x", "bjA", "bi0x", "n" * 50, "bjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
+        answer = await client.call("GET", "/jobs", params={"cursor": cursor})
+        assert answer.status_code == 422, cursor
