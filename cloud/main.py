@@ -1,5 +1,7 @@
 """The API as an ASGI application."""
 
+import json
+
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
@@ -10,7 +12,7 @@ from cloud.routers import artifacts, events, health, jobs, presets, transfers
 from cloud.services.links import API
 from cloud.settings import Settings
 
-__all__ = ["asgi_app", "create_api"]
+__all__ = ["asgi_app", "create_api", "openapi_text"]
 
 _SUMMARY = (
     "Jobs, artifacts and events of the Safelight cloud. Polling is the truth; streams are a convenience."
@@ -42,6 +44,11 @@ def asgi_app(context: ProcessContext) -> ASGIApp:
     app = create_api()
     app.state.context = context
     return RequestIds(SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings)))
+
+
+def openapi_text() -> str:
+    """The OpenAPI document, as it is kept in docs."""
+    return json.dumps(create_api().openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cloud.cli import doctor, keys, migrate, processes, users
+from cloud.cli import doctor, keys, migrate, openapi, processes, users
 from shared.errors import SafelightError
 
 __all__ = ["app", "main"]
@@ -21,6 +21,7 @@ migrate.register(app)
 users.register(app)
 keys.register(app)
 doctor.register(app)
+openapi.register(app)
 
 
 def main() -> None:
