@@ -35,6 +35,8 @@ async def run_process(settings: Settings, parts: Parts) -> None:
     stop = asyncio.Event()
     async with open_context(settings, schema_version=newest_version()) as context, _stopped_by_signals(stop):
         await context.inspector.start()
+        if parts.works and not settings.is_cluster:
+            await Factory(context).attempts().reap_all()
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]
             if parts.works:

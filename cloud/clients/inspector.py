@@ -38,6 +38,11 @@ class Inspector:
         async with self._turn:
             await self._running()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that waits, if there is one."""
+        return None if self._pipes is None else self._pipes.process.pid
+
     async def inspect(self, path: Path, *, digest: str, size: int) -> Findings | Refusal:
         """Raises InspectionFailed when the process could not be asked at all."""
         question = Question(

@@ -79,7 +79,7 @@ def _end_of_boxes(data: mmap.mmap) -> int:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         if size == 0:
             return len(data)
-        if size < 8 or not all(32 <= letter < 127 for letter in kind):
+        if size < 8 or at + size > len(data) or not all(32 <= letter < 127 for letter in kind):
             break
         at += size
     return at

@@ -22,6 +22,7 @@ __all__ = ["AttemptEnd", "AttemptRef", "Claim", "ClaimRows", "Held", "LostAttemp
 
 _J = JOBS.c
 _A = ATTEMPTS.c
+_MOMENT = timedelta(seconds=1)
 _RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
 
@@ -131,6 +132,12 @@ class ClaimRows:
 
     def renew(self, ref: AttemptRef, lease: timedelta) -> Held | None:
         return self._update(ref, _RUNNING, lease_until=self._clock.now(lease))
+
+    def expire_all(self) -> None:
+        """Whoever held a job is known to be gone."""
+        self._connection.execute(
+            update(JOBS).where(_J.state.in_(_RUNNING)).values(lease_until=self._clock.now(-_MOMENT))
+        )
 
     def look(self, ref: AttemptRef) -> Held | None:
         """Whether the attempt still holds its job; locks the job until the transaction ends."""

@@ -198,6 +198,17 @@ async def test_reaping_at_once_takes_back_once(desk: Desk) -> None:
     assert [type(event) for event in await desk.events(account)] == [Requeued] * 10
 
 
+async def test_only_process_takes_everything_back_at_its_start(desk: Desk) -> None:
+    account = await desk.account()
+    ids = await desk.jobs(account, 3)
+    for _ in ids:
+        await desk.claim("before the crash")
+
+    assert await desk.attempts.reap_all() == 3
+
+    assert [(await desk.claim("after it")).ref for _ in ids] == [AttemptRef(job_id, 2) for job_id in ids]
+
+
 async def test_poison_is_failed_with_the_third_crash(desk: Desk) -> None:
     account = await desk.account()
     [job_id] = await desk.jobs(account)

@@ -1,0 +1,72 @@
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud.errors import BadSettings
+from cloud.settings import Environment, load_settings
+
+SECRET = "s" * 32
+
+
+def test_without_any_it_is_one_box_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SAFELIGHT_DATA_DIR", str(tmp_path))
+    settings = load_settings()
+
+    assert (settings.is_cluster, settings.base_url) == (False, "http://127.0.0.1:8000")
+    assert settings.sqlite_path == tmp_path / "cloud.db"
+    assert settings.storage_folder == tmp_path / "artifacts"
+    assert settings.pools == ("builtin",)
+
+
+def test_secret_of_one_box_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path)
+    first = settings.signing_secret()
+
+    assert (settings.signing_secret(), len(first) >= 32) == (first, True)
+    if sys.platform != "win32":
+        assert stat.S_IMODE((tmp_path / "cloud-secret.key").stat().st_mode) == 0o600
+
+
+def test_variables_come_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('port = 9000\nlog_level = "error"\n')
+    monkeypatch.setenv("SAFELIGHT_CONFIG", str(file))
+    monkeypatch.setenv("SAFELIGHT_PORT", "9001")
+    settings = load_settings()
+    assert (settings.port, settings.log_level) == (9001, "error")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"SAFELIGHT_PORT": "seven"}, "SAFELIGHT_PORT"),
+        ({"SAFELIGHT_DATABASE_URL": "mysql://x"}, "SAFELIGHT_DATABASE_URL"),
+        ({"SAFELIGHT_STORAGE_URL": "ftp://x"}, "SAFELIGHT_STORAGE_URL"),
+        ({"SAFELIGHT_REDIS_URL": "x"}, "SAFELIGHT_REDIS_URL"),
+        ({"SAFELIGHT_SECRET_KEY": "short"}, "SAFELIGHT_SECRET_KEY"),
+        ({"SAFELIGHT_ENVIRONMENT": "production"}, "SAFELIGHT_SECRET_KEY"),
+        ({"SAFELIGHT_DATABASE_URL": "postgresql://x/y"}, "SAFELIGHT_SECRET_KEY"),
+        ({"SAFELIGHT_ENVIRONMENT": "production", "SAFELIGHT_SECRET_KEY": SECRET}, "SAFELIGHT_PUBLIC_URL"),
+        ({"SAFELIGHT_CONFIG": "/nowhere.toml"}, "SAFELIGHT_CONFIG"),
+    ],
+)
+def test_wrong_setting_is_named_and_its_value_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings, match=named) as caught:
+        load_settings()
+    assert "short" not in caught.value.message.replace("short ", "")
+
+
+def test_postgres_is_reached_by_our_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFELIGHT_DATABASE_URL", "postgresql://u@h/d")
+    monkeypatch.setenv("SAFELIGHT_SECRET_KEY", SECRET)
+    settings = load_settings()
+    assert (settings.postgres_url, settings.environment) == (
+        "postgresql+asyncpg://u@h/d",
+        Environment.DEVELOPMENT,
+    )
