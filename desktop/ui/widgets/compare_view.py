@@ -124,7 +124,7 @@ class CompareView(QWidget):
             if only is not None:
                 self._paint(painter, only, self._frame())
                 shown = self._captions[0 if only is before else 1]
-                self._caption(painter, shown, self._frame(), right=False)
+                self._caption(painter, shown, self._seen(only, self._frame()), right=False)
         if self.hasFocus():
             painter.setPen(QPen(Ink.AMBER, 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -257,8 +257,11 @@ class CompareView(QWidget):
         left = QRectF(12.0, right.top(), right.width(), right.height())
         self._paint(painter, before, left)
         self._paint(painter, after, right)
-        self._caption(painter, self._captions[0], left, right=False)
-        self._caption(painter, self._captions[1], right, right=False)
+        self._caption(painter, self._captions[0], self._seen(before, left), right=False)
+        self._caption(painter, self._captions[1], self._seen(after, right), right=False)
+
+    def _seen(self, picture: _Print, frame: QRectF) -> QRectF:
+        return lens_rect(self._lens, picture.size, frame).intersected(frame)
 
     def _paint(
         self,
