@@ -11,6 +11,7 @@ from shared.presets.errors import PresetError
 from shared.presets.fit import Crop, Fit
 from shared.presets.manifest import Manifest
 from shared.presets.parameter import Parameter, ParameterType
+from shared.presets.translation import text_paths
 from shared.presets.values import check_value
 
 __all__ = ["check_consistency", "contradictions"]
@@ -33,6 +34,10 @@ def contradictions(manifest: Manifest, graph: Graph) -> Iterator[PresetError]:
     yield from _attachments(manifest, graph)
     yield from _classes(manifest, graph)
     yield from _named_values(manifest)
+    known_texts = set(text_paths(manifest))
+    for language, texts in manifest.translations.items():
+        for path in sorted(texts.keys() - known_texts):
+            yield _problem(f"translations.{language}", f"translates what is not there: {path}")
 
 
 def _identity(manifest: Manifest) -> Iterator[PresetError]:

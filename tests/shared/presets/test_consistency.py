@@ -57,6 +57,11 @@ def test_a_sound_preset_has_none() -> None:
         ),
         ({"samples": [{"id": "s", "inputs": {"film": "x"}, "expect": {}}]}, "samples.s", "film"),
         (
+            {"translations": {"de": {"parameters.loud.label": "Laut"}}},
+            "translations.de",
+            "parameters.loud.label",
+        ),
+        (
             {
                 "inputs": [
                     {"id": name, "label": name, "primary": True, "targets": [TARGET]}
