@@ -33,8 +33,10 @@ QUICK_PATIENCE = Patience(
 _SMALL = MediaLimits(max_bytes=1 << 20, max_pixels=256 * 256, max_frames=1)
 
 
-def make_engine(url: str, folder: Path, **options: object) -> ComfyEngine:
-    return ComfyEngine(client=ComfyClient(url, patience=QUICK_PATIENCE), spool_folder=folder, **options)
+def make_engine(
+    url: str, folder: Path, *, patience: Patience = QUICK_PATIENCE, **options: object
+) -> ComfyEngine:
+    return ComfyEngine(client=ComfyClient(url, patience=patience), spool_folder=folder, **options)
 
 
 def saving(colour: int) -> dict:
@@ -163,6 +165,6 @@ class RealRig(ComfyRig):
         return self._work(job_id, graph)
 
     def _opened(self) -> ComfyEngine:
-        engine = make_engine(self._url, self._folder, output_limits=_SMALL)
+        engine = make_engine(self._url, self._folder, patience=Patience(), output_limits=_SMALL)
         self._stack.push_async_callback(engine.aclose)
         return engine
