@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from cloud.factory import ProcessContext
 from cloud.middleware.edge import BodyLimit, HostCheck, RequestIds, SecurityHeaders
 from cloud.middleware.errors import install_error_answers
+from cloud.middleware.request_log import RequestLog
 from cloud.routers import artifacts, events, health, jobs, presets, transfers
 from cloud.services.links import API
 from cloud.settings import Settings
@@ -43,7 +44,8 @@ def asgi_app(context: ProcessContext) -> ASGIApp:
     """The routes within the layers that every request passes."""
     app = create_api()
     app.state.context = context
-    return RequestIds(SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings)))
+    limited = SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings))
+    return RequestIds(RequestLog(limited))
 
 
 def openapi_text() -> str:
