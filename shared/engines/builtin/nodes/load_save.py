@@ -194,7 +194,7 @@ def _preview_any(run: NodeRun, *, source: object) -> None:
 def _as_text(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float):
         return str(value)
     return (
         f"picture or mask of shape {list(value.shape)}"

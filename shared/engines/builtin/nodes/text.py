@@ -32,7 +32,8 @@ def _substring(*, string: str, start: int, end: int) -> str:
 
 
 def _trim(*, string: str, mode: str) -> str:
-    return {"Both": string.strip, "Left": string.lstrip, "Right": string.rstrip}[mode]()
+    trims = {"Both": string.strip, "Left": string.lstrip, "Right": string.rstrip}
+    return trims[mode]() if mode in trims else string
 
 
 def _case(*, string: str, mode: str) -> str:
@@ -89,22 +90,25 @@ def _regex_extract(
     multiline: bool,
     dotall: bool,
     group_index: int,
-) -> str:
+) -> str | None:
+    """A group that took no part is None, which nothing but a preview can take; so on the server."""
     flags = _flags(case_insensitive=case_insensitive, multiline=multiline, dotall=dotall)
     try:
         matches = list(re.finditer(regex_pattern, string, flags))
     except re.error:
-        return ""
-    has_groups = [match for match in matches if len(match.groups()) >= group_index]
+        matches = []
+    groups = len(matches[0].groups()) if matches else -1
     match mode:
-        case "First Match":
-            return matches[0].group(0) if matches else ""
+        case "First Match" if matches:
+            return matches[0].group(0)
         case "All Matches":
             return "\n".join(_as_findall(found) for found in matches)
-        case "First Group":
-            return matches[0].group(group_index) or "" if matches and has_groups else ""
+        case "First Group" if groups >= group_index:
+            return matches[0].group(group_index)
+        case "All Groups" if groups and groups >= group_index:
+            return "\n".join(found.group(group_index) for found in matches)
         case _:
-            return "\n".join(found.group(group_index) or "" for found in has_groups)
+            return ""
 
 
 def _as_findall(found: "re.Match[str]") -> str:
