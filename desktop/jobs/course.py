@@ -15,10 +15,12 @@ from desktop.jobs.delivery import Deliverer
 from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
+from desktop.jobs.reuse import made_before
 from desktop.jobs.sources import checked_input, with_names
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
+from desktop.store.twins import begin_copy
 from shared.engines.base import (
     Engine,
     GraphInput,
@@ -91,7 +93,11 @@ class Course:
             return
         preset = await self.preset_of(job)
         if step is NextStep.PREPARE:
-            job = await self._prepare(job, preset, engine, cancel)
+            made = await made_before(self._database, job)
+            if made is None:
+                job = await self._prepare(job, preset, engine, cancel)
+            else:
+                job = await self._adopt_result(job, made)
         if next_step(job) is NextStep.FOLLOW:
             job = await self._follow(job, preset, engine, cancel)
         if next_step(job) is NextStep.DELIVER:
@@ -121,6 +127,13 @@ class Course:
         job = await self._move(job.id, lambda c: rows.begin_attempt(c, job.id, ticket=ticket, now=_now()))
         failpoint("job.ticket_stored")
         return job
+
+    async def _adopt_result(self, job: Job, made: tuple[DeliveredOutput, ...]) -> Job:
+        """Another name of content that was developed already: nothing to run, only to deliver."""
+        for item in job.order.inputs:
+            await asyncio.to_thread(checked_input, item)
+        outputs = tuple(DeliveredOutput(output=item.output) for item in made)
+        return await self._move(job.id, lambda c: begin_copy(c, job.id, outputs))
 
     async def _follow(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
         ticket = _ticket(job)
@@ -191,7 +204,11 @@ class Course:
             await self._closing.cancelled(job, engine)
             return
         try:
-            await self._deliverer.deliver(job, preset, engine, _ticket(job))
+            if job.ticket is None:
+                made = await made_before(self._database, job)
+                await self._deliverer.copy(job, preset, made or ())
+            else:
+                await self._deliverer.deliver(job, preset, engine, job.ticket)
         except DeliveryBlocked as error:
             await self._closing.blocked(job, error.message)
         except RunLost as error:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import io
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from desktop.jobs.placing import (
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.job import DeliveredOutput, GraphRecipe, Job
-from shared.engines.base import Engine, Ticket
+from shared.engines.base import Engine, RunLost, Ticket
 from shared.failpoints import failpoint
-from shared.files import digest_file, replace_file
+from shared.files import digest_bytes, digest_file, replace_file
 from shared.jobs.events import Output
 from shared.media import media_type_for, probe_image
 from shared.presets.bundle import Preset
@@ -48,6 +48,25 @@ class Deliverer:
         Raises DeliveryBlocked when the output folder takes no file, and RunLost or
         OutputRejected from the engine.
         """
+        await self._place_all(
+            job, preset, lambda item, staged: self._stage(job, item, engine, ticket, staged)
+        )
+
+    async def copy(self, job: Job, preset: Preset | None, made: Sequence[DeliveredOutput]) -> None:
+        """Like `deliver`, from files that another job delivered.
+
+        Raises DeliveryBlocked, and RunLost where such a file is no longer what it was.
+        """
+        files = {item.output: item for item in made}
+
+        async def stage(item: PlannedOutput, staged: Path) -> str:
+            return await asyncio.to_thread(_copied, files.get(item.output), staged)
+
+        await self._place_all(job, preset, stage)
+
+    async def _place_all(
+        self, job: Job, preset: Preset | None, stage: Callable[[PlannedOutput, Path], Awaitable[str]]
+    ) -> None:
         planned = await self._plan(job, preset)
         outputs = {item.output: item for item in job.outputs}
         for number, item in enumerate(planned):
@@ -55,7 +74,7 @@ class Deliverer:
             known = outputs[item.output]
             if await asyncio.to_thread(_is_placed, known, staged):
                 continue
-            digest = await self._stage(job, item, engine, ticket, staged)
+            digest = await stage(item, staged)
             outputs = await self._place(job, item, staged, digest, outputs)
 
     async def tidy(self, job: Job) -> None:
@@ -133,6 +152,24 @@ def _is_placed(known: DeliveredOutput, staged: Path) -> bool:
     if known.path is None or known.file_digest is None:
         return False
     return was_placed(staged, known.path, known.file_digest)
+
+
+def _copied(original: DeliveredOutput | None, staged: Path) -> str:
+    """The digest of the copy, which bears the time of the original."""
+    if original is None or original.path is None:
+        raise RunLost("the result to be copied is no longer there")
+    try:
+        content = original.path.read_bytes()
+        taken = original.path.stat()
+    except OSError as error:
+        raise RunLost(f"the result to be copied cannot be read: {error.strerror}") from error
+    if digest_bytes(content) != original.file_digest:
+        raise RunLost("the result to be copied was changed")
+    with staging_file(staged) as sink:
+        sink.write(content)
+    with contextlib.suppress(OSError):  # the disk may keep no times
+        os.utime(staged, ns=(taken.st_atime_ns, taken.st_mtime_ns))
+    return digest_bytes(content)
 
 
 async def _fetched(engine: Engine, ticket: Ticket, output: Output) -> bytes:

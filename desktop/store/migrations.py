@@ -80,5 +80,9 @@ CREATE INDEX ledger_withdrawn ON ledger (hot_folder) WHERE withdrawn = 1;
 CREATE INDEX jobs_ledger ON jobs (ledger_key, seq) WHERE ledger_key IS NOT NULL;
 """
 
+_TWINS = """
+CREATE INDEX jobs_source ON jobs (source_digest, batch);
+"""
+
 # The journal's user_version is the number of steps taken.
-MIGRATIONS: tuple[str, ...] = (_JOBS, _LEDGER)
+MIGRATIONS: tuple[str, ...] = (_JOBS, _LEDGER, _TWINS)

@@ -21,6 +21,7 @@ class Phase(StrEnum):
     SETTLING = "settling"  # may still be written
     HELD = "held"  # somebody has it open for writing, or it may not be read
     BROKEN = "broken"  # does not decode; waits for a change
+    TWIN = "twin"  # the same content is on its way under another name
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Arrivals:
             self._queue(path, self._begin(path, evidence))
         elif arrival.phase is Phase.READING:
             arrival.again = evidence if arrival.again is not Evidence.CLOSED else arrival.again
-        elif evidence is Evidence.CLOSED or arrival.phase is Phase.BROKEN:
+        elif evidence is Evidence.CLOSED or arrival.phase in {Phase.BROKEN, Phase.TWIN}:
             arrival.evidence = evidence
             if arrival.phase is not Phase.TURN:
                 self._queue(path, arrival)

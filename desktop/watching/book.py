@@ -9,6 +9,7 @@ from desktop.store import ledger as rows
 from desktop.store.database import Database
 from desktop.store.job import JobError
 from desktop.store.ledger import FileStamp, LedgerEntry, Sighting
+from desktop.store.twins import Twins, twins_in_folder
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.identity import identity_path
 from desktop.watching.settle import is_trusted
@@ -29,11 +30,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the ledger says: of the version, of the path, and of the inode at other paths."""
+    """What the journal says: of the version, its path, its inode and its content at other paths."""
 
     handled: bool
     former: Sighting | None
     elsewhere: tuple[Sighting, ...]
+    twins: Twins
 
 
 class Book:
@@ -61,6 +63,7 @@ class Book:
                 handled=rows.is_handled(connection, version.key),
                 former=rows.find_sighting(connection, folder, version.path),
                 elsewhere=tuple(twin for twin in twins if twin.path != version.path),
+                twins=twins_in_folder(connection, folder, version.digest),
             )
 
         return await self._database.read(read)

@@ -7,7 +7,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
+from desktop.jobs.queue import JobChange
 from desktop.store.ledger import Sighting
+from desktop.store.twins import Twins
 from desktop.watching.arrivals import Arrival, Arrivals, Phase
 from desktop.watching.book import Book, Version
 from desktop.watching.hot_folder import HotFolder
@@ -25,9 +27,10 @@ from desktop.watching.inspection import (
 from desktop.watching.mounts import Mount
 from desktop.watching.notices import Notice, NoticeKind, Notify
 from desktop.watching.plan import Facts, Handled, New, Renamed, judge
-from desktop.watching.settle import Quiet, give_up_at
+from desktop.watching.settle import Evidence, Quiet, give_up_at
 from desktop.watching.withdrawals import Withdrawals
 from shared.errors import UsageError
+from shared.jobs.state import is_terminal
 from shared.media import MediaTooLarge
 
 __all__ = ["Intake"]
@@ -35,6 +38,7 @@ __all__ = ["Intake"]
 _T = TypeVar("_T")
 _SOON_S = 0.1
 _UNREADABLE_S = 30.0
+_TWIN_S = 5.0  # the end of the first run is told; this is for the case that it was missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,19 @@ class Intake:
         self._notify = notify
         self._in_place = in_place
         self._known_inodes: set[int] = set()
+        self._first_runs: set[str] = set()  # content digests
+        self._held: dict[str, list[str]] = {}  # content digest → paths that wait for its first run
 
     def remember(self, inodes: set[int]) -> None:
         """Files of these inodes may be old acquaintances: they are read, and decoded only if new."""
         self._known_inodes |= inodes
+
+    def heard(self, change: JobChange) -> None:
+        """A listener of the queue: the first run of a content has ended, its other names may follow."""
+        if is_terminal(change.job.state):
+            self._first_runs.discard(change.job.order.source_digest)
+            for path in self._held.pop(change.job.order.source_digest, ()):
+                self._arrivals.add(path, Evidence.SEEN)
 
     async def work(self) -> None:
         """Take arrivals in, one after the other, until cancelled. Several may work at once."""
@@ -128,7 +141,7 @@ class Intake:
 
     async def _decide(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:
         """Whether the version is dealt with; if not, the file has been put off."""
-        facts = await self._facts(version)
+        facts, twins = await self._facts(version)
         verdict = judge(facts)
         match verdict:
             case Renamed(_, withdraw=str(key)):
@@ -142,7 +155,7 @@ class Intake:
                 if facts.handled and not _is_up_to_date(facts):
                     await self._book.see(version)
             case New():
-                if not await self._take_new(version, arrival, verified):
+                if not await self._take_new(version, arrival, verified, twins):
                     return False
             case _:
                 assert_never(verdict)
@@ -150,7 +163,7 @@ class Intake:
             await self._withdrawals.withdraw_queued(verdict.withdraw)
         return True
 
-    async def _facts(self, version: Version) -> Facts:
+    async def _facts(self, version: Version) -> tuple[Facts, Twins]:
         inode = version.stamp.inode
         known = await self._book.look_up(version, with_inode=inode in self._known_inodes)
         self._known_inodes.add(inode)
@@ -158,7 +171,7 @@ class Intake:
         if known.elsewhere:
             moved = await self._in_thread(lambda: self._moved(version.path, known.elsewhere))
         keys = {item.key for item in (known.former, *moved) if item is not None and item.key is not None}
-        return Facts(
+        facts = Facts(
             path=version.path,
             stamp=version.stamp,
             digest=version.digest,
@@ -168,6 +181,7 @@ class Intake:
             moved=moved,
             queued=await self._withdrawals.queued(keys) if keys else frozenset(),
         )
+        return facts, known.twins
 
     def _moved(self, path: str, elsewhere: tuple[Sighting, ...]) -> tuple[Sighting, ...]:
         """Those whose own place holds the inode no more.
@@ -188,7 +202,9 @@ class Intake:
             return 0
         return status.st_nlink if status.st_ino == sighting.stamp.inode else 0
 
-    async def _take_new(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:
+    async def _take_new(
+        self, version: Version, arrival: Arrival, verified: Verified | None, twins: Twins
+    ) -> bool:
         if verified is None:
             full = self._folder.source / version.path
             verified = await self._in_thread(lambda: verify(full, version.stamp))
@@ -202,9 +218,26 @@ class Intake:
                 message = f"{version.path} came out of this hot folder and is not run again"
                 self._notify(Notice(NoticeKind.LOOP, message, version.path))
                 await self._book.leave_alone(version)
+            case _ if self._is_first_run_open(version.digest, twins):
+                self._held.setdefault(version.digest, []).append(version.path)
+                self._arrivals.put_off(version.path, arrival, Phase.TWIN, time.monotonic() + _TWIN_S)
+                return False
             case lineage:
-                await self._book.submit(version, lineage)
+                await self._submit(version, lineage, twins)
         return True
+
+    async def _submit(self, version: Version, lineage: tuple[str, ...], twins: Twins) -> None:
+        if twins is Twins.NONE:
+            self._first_runs.add(version.digest)
+        try:
+            await self._book.submit(version, lineage)
+        except BaseException:
+            self._first_runs.discard(version.digest)
+            raise
+
+    def _is_first_run_open(self, digest: str, twins: Twins) -> bool:
+        """The journal may not yet know of a run that was submitted since it was asked."""
+        return twins is Twins.OPEN or (twins is Twins.NONE and digest in self._first_runs)
 
     async def _take_broken(self, version: Version, arrival: Arrival, error: UsageError) -> bool:
         now = time.monotonic()

@@ -123,11 +123,12 @@ class FolderWatch:
     @property
     def is_idle(self) -> bool:
         """Whether nothing that was seen still waits for its turn, or to be certain that it is finished."""
-        on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING)
+        on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING, Phase.TWIN)
         return not (on_their_way or self._gone.qsize() or self._withdrawals.is_busy or self._wants_scan)
 
     def heard(self, change: JobChange) -> None:
         self._withdrawals.heard(change)
+        self._intake.heard(change)
         if change.job.order.batch == self._folder.id:
             self._job_changed.set()
 

@@ -90,6 +90,23 @@ def test_a_lost_journal_is_won_back_from_the_outputs(source: Path, tmp_path: Pat
     assert outputs(source) == ["0.png", "1.png", "2.png", "new.png"]
 
 
+def test_one_picture_under_three_names_runs_once_and_is_delivered_three_times(
+    source: Path, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png", "sub/c.png"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(png(1, 40))
+
+    answer = safelight(tmp_path / "data", *arguments(source, "--once", "--json"))
+
+    assert answer.code == 0
+    assert outputs(source) == ["a.png", "b.png", "sub/c.png"]
+    assert [event["event"] for event in answer.events].count("started") == 1
+    assert [event["event"] for event in answer.events].count("completed") == 3
+    contents = {(tmp_path / "out" / name).read_bytes() for name in outputs(source)}
+    assert len(contents) == 1
+
+
 def test_an_interrupt_ends_it_and_an_arrival_is_developed(source: Path) -> None:
     with running(source) as process:
         (source / "new.png").write_bytes(png(1, 40))

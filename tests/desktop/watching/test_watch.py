@@ -263,6 +263,7 @@ async def test_values_changed_run_nothing_unless_asked(bench: Bench) -> None:
     async with bench.watching():
         pass
     assert len(await bench.jobs()) == 1
+    await bench.complete_all()
 
     async with bench.watching(again=True):
         pass
