@@ -1,13 +1,14 @@
 """The bundles that a `safelight presets` command is about."""
 
+import asyncio
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from desktop.catalog import UnknownPreset
+from desktop.catalog import Catalog
 from desktop.cli.preset_check import Flaw, check_bundle
 from desktop.cli.preset_sample import sample_flaws
-from desktop.settings import Settings, load_settings
+from desktop.settings import load_settings
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
@@ -18,37 +19,24 @@ from shared.presets.bundle import (
     preset_folders,
     shipped_presets_folder,
 )
-from shared.presets.errors import PresetError
 
 __all__ = ["all_flaws", "bundles_named", "preset_here", "presets_here"]
 
 
 def presets_here() -> tuple[Preset, ...]:
-    """By id; a user's preset stands before a shipped one, a broken bundle is left out."""
-    presets: dict[str, Preset] = {}
-    for folder in _folders_here(load_settings()):
-        try:
-            preset = load_preset(folder)
-        except PresetError:
-            continue
-        presets[preset.manifest.id] = preset
-    return tuple(presets[preset_id] for preset_id in sorted(presets))
+    """By name; a user's preset stands before a shipped one, a broken bundle is left out."""
+    return asyncio.run(_catalog().all())
 
 
 def preset_here(preset_id: str) -> Preset:
     """Raises UnknownPreset naming those there are."""
-    presets = {preset.manifest.id: preset for preset in presets_here()}
-    if preset_id not in presets:
-        raise UnknownPreset(
-            f"there is no preset {preset_id!r}; there are {', '.join(presets)}", field="preset"
-        )
-    return presets[preset_id]
+    return asyncio.run(_catalog().find(preset_id))
 
 
 def bundles_named(names: Sequence[str]) -> tuple[Path, ...]:
     """Folders as they are, ids as the folders of those presets; no names: all bundles here."""
     if not names:
-        return tuple(_folders_here(load_settings()))
+        return tuple(bundle for shelf in _shelves() for bundle in preset_folders(shelf))
     return tuple(_bundle(name) for name in names)
 
 
@@ -73,8 +61,12 @@ async def _flaws(folder: Path, engine: BuiltinEngine | None) -> tuple[Flaw, ...]
     return (*flaws, *[flaw async for flaw in sample_flaws(engine, preset)])
 
 
-def _folders_here(settings: Settings) -> list[Path]:
-    return [*preset_folders(shipped_presets_folder()), *preset_folders(settings.paths.presets)]
+def _shelves() -> tuple[Path, Path]:
+    return shipped_presets_folder(), load_settings().paths.presets
+
+
+def _catalog() -> Catalog:
+    return Catalog(_shelves())
 
 
 def _bundle(name: str) -> Path:
