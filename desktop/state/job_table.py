@@ -72,10 +72,6 @@ class JobTable(QAbstractTableModel):
         place = self._place.get(job_id)
         return None if place is None else self._jobs[place]
 
-    def row_of(self, job_id: str) -> int | None:
-        place = self._place.get(job_id)
-        return None if place is None else self._row(place)
-
     def jobs(self) -> Iterator[JobView]:
         """Newest first."""
         return reversed(self._jobs)

@@ -63,9 +63,6 @@ class Remembered:
     def keep_layout(self, name: str, layout: QByteArray) -> None:
         self._settings.setValue(f"layout/{name}", layout)
 
-    def forget(self) -> None:
-        self._settings.clear()
-
     def save(self) -> None:
         self._settings.sync()
 

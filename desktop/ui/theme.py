@@ -25,7 +25,6 @@ class Ink:
     TEXT = QColor("#e8e8e8")
     AMBER = QColor("#f2a33a")
     ON_AMBER = QColor("#1a1206")
-    AMBER_VEIL = QColor(242, 163, 58, 34)
     TROUBLE = QColor("#e2897c")
     DISABLED = QColor("#5c5c5c")
 

@@ -76,6 +76,7 @@ class ActivityPane(QFrame):
         session = self._session
         self._tabs[1].toggled.connect(self._turn_page)
         session.progress_changed.connect(self._show_counts)
+        session.develop_wanted.connect(self.show_queue)
         session.jobs.modelReset.connect(self._show_counts)
         self.queue.cancel_wanted.connect(session.cancel_wanted)
         self.queue.retry_wanted.connect(session.retry_wanted)

@@ -1,7 +1,5 @@
 """A picture before and after, with a divider to drag."""
 
-from dataclasses import dataclass
-
 from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -12,7 +10,6 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
-    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
@@ -22,24 +19,13 @@ from desktop.state.pictures import Picture
 from desktop.ui.messages import Text, say
 from desktop.ui.theme import Ink
 from desktop.ui.widgets.lens import Lens, fit_scale, lens_rect, moved, zoomed
+from desktop.ui.widgets.photo_print import PhotoPrint
 
 __all__ = ["CompareView"]
 
 _GRIP = 10.0
 _KEY_STEP = 0.02
 _SHAPE_TOLERANCE = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class _Print:
-    """A picture ready to paint; `size` is that of the file, so that 1:1 means the file's own pixels."""
-
-    pixels: QPixmap
-    size: QSizeF
-
-    @classmethod
-    def of(cls, picture: Picture) -> "_Print":
-        return cls(QPixmap.fromImage(picture.image), QSizeF(picture.full))
 
 
 class CompareView(QWidget):
@@ -49,10 +35,9 @@ class CompareView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._before: _Print | None = None
-        self._after: _Print | None = None
+        self._before: PhotoPrint | None = None
+        self._after: PhotoPrint | None = None
         self._captions = ("", "")
-        self._scaled: dict[tuple[int, int, int], QPixmap] = {}
         self._lens = Lens()
         self._divider = 0.5
         self._original = False
@@ -88,10 +73,9 @@ class CompareView(QWidget):
     def show_pictures(
         self, before: Picture | None, after: Picture | None, *, captions: tuple[str, str], keep_lens: bool
     ) -> None:
-        self._before = None if before is None else _Print.of(before)
-        self._after = None if after is None else _Print.of(after)
+        self._before = None if before is None else PhotoPrint(before)
+        self._after = None if after is None else PhotoPrint(after)
         self._captions = captions
-        self._scaled.clear()
         self._set_lens(self._lens if keep_lens else Lens())
 
     def fit(self) -> None:
@@ -200,7 +184,6 @@ class CompareView(QWidget):
         super().focusOutEvent(event)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        self._scaled.clear()
         super().resizeEvent(event)
         self.lens_changed.emit()
 
@@ -222,9 +205,7 @@ class CompareView(QWidget):
     def _is_split(self) -> bool:
         if self._before is None or self._after is None:
             return False
-        before, after = self._before.size, self._after.size
-        shapes = before.width() / before.height(), after.width() / after.height()
-        return abs(shapes[0] / shapes[1] - 1.0) < _SHAPE_TOLERANCE
+        return abs(self._before.shape / self._after.shape - 1.0) < _SHAPE_TOLERANCE
 
     def _frame(self) -> QRectF:
         """Where pictures may stand: all of the widget, or its right half beside another picture."""
@@ -237,7 +218,7 @@ class CompareView(QWidget):
             whole.center().x() + 4, inner.top(), inner.right() - whole.center().x() - 4, inner.height()
         )
 
-    def _paint_split(self, painter: QPainter, before: _Print, after: _Print) -> None:
+    def _paint_split(self, painter: QPainter, before: PhotoPrint, after: PhotoPrint) -> None:
         frame = self._frame()
         x = self._divider_x()
         self._paint(painter, after, frame, clip=QRectF(x, 0, self.width() - x, self.height()))
@@ -252,7 +233,7 @@ class CompareView(QWidget):
         self._caption(painter, self._captions[0], seen, right=False, limit=x)
         self._caption(painter, self._captions[1], seen, right=True, limit=x)
 
-    def _paint_side_by_side(self, painter: QPainter, before: _Print, after: _Print) -> None:
+    def _paint_side_by_side(self, painter: QPainter, before: PhotoPrint, after: PhotoPrint) -> None:
         right = self._frame()
         left = QRectF(12.0, right.top(), right.width(), right.height())
         self._paint(painter, before, left)
@@ -260,13 +241,13 @@ class CompareView(QWidget):
         self._caption(painter, self._captions[0], self._seen(before, left), right=False)
         self._caption(painter, self._captions[1], self._seen(after, right), right=False)
 
-    def _seen(self, picture: _Print, frame: QRectF) -> QRectF:
+    def _seen(self, picture: PhotoPrint, frame: QRectF) -> QRectF:
         return lens_rect(self._lens, picture.size, frame).intersected(frame)
 
     def _paint(
         self,
         painter: QPainter,
-        picture: _Print,
+        picture: PhotoPrint,
         frame: QRectF,
         *,
         into: QRectF | None = None,
@@ -275,27 +256,9 @@ class CompareView(QWidget):
         target = into or lens_rect(self._lens, picture.size, frame)
         painter.save()
         painter.setClipRect(frame if clip is None else frame.intersected(clip))
-        ready = self._reduced(picture.pixels, target.size())
+        ready = picture.at((target.size() * self.devicePixelRatioF()).toSize())
         painter.drawPixmap(target, ready, QRectF(ready.rect()))
         painter.restore()
-
-    def _reduced(self, picture: QPixmap, size: QSizeF) -> QPixmap:
-        """A well filtered reduction, kept while the zoom stays; enlargements are left to the painter."""
-        ratio = self.devicePixelRatioF()
-        width, height = round(size.width() * ratio), round(size.height() * ratio)
-        if width >= picture.width() or width < 1 or height < 1:
-            return picture
-        key = (picture.cacheKey(), width, height)
-        if key not in self._scaled:
-            if len(self._scaled) > 4:
-                self._scaled.clear()
-            self._scaled[key] = picture.scaled(
-                width,
-                height,
-                Qt.AspectRatioMode.IgnoreAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
-        return self._scaled[key]
 
     def _paint_grip(self, painter: QPainter, at: QPointF) -> None:
         painter.setPen(QPen(QColor(0, 0, 0, 110), 1))

@@ -17,7 +17,7 @@ _Index = QModelIndex | QPersistentModelIndex
 
 _ROW_HEIGHT = 52
 _ACTION_WIDTH = 44
-_PRESET_WIDTH = 130
+_PRESET_WIDTH = 112
 
 
 class QueueTable(QTableView):
@@ -73,7 +73,7 @@ class QueueTable(QTableView):
         room = self.viewport().width() - _ACTION_WIDTH
         self.setColumnHidden(JobColumn.PRESET, room < 460)
         preset = 0 if self.isColumnHidden(JobColumn.PRESET) else _PRESET_WIDTH
-        picture = round((room - preset) * 0.46)
+        picture = round((room - preset) * 0.54)
         self.setColumnWidth(JobColumn.PICTURE, picture)
         self.setColumnWidth(JobColumn.PRESET, preset)
         self.setColumnWidth(JobColumn.STATUS, room - preset - picture)

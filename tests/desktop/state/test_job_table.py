@@ -21,7 +21,6 @@ def test_shows_the_newest_job_first(qtmodeltester: ModelTester) -> None:
 
     assert [job.id for job in table.jobs()] == ["job-3", "job-2", "job-1"]
     assert [table.index(row, JobColumn.PICTURE).data() for row in range(3)] == ["3.png", "2.png", "1.png"]
-    assert table.row_of("job-1") == 2
     assert table.index(0, 0).data(JobRole.JOB) == a_job(3)
 
 

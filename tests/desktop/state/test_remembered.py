@@ -21,10 +21,8 @@ def test_keeps_choices_between_two_starts(tmp_path: Path) -> None:
     assert after.layout("window") == QByteArray(b"\x00\x01shape")
 
 
-def test_knows_nothing_at_first_and_after_forgetting(tmp_path: Path) -> None:
+def test_knows_nothing_at_first(tmp_path: Path) -> None:
     remembered = Remembered(file=tmp_path / "window.ini")
-    remembered.preset_id = "glow"
-    remembered.forget()
 
     assert remembered.preset_id is None
     assert remembered.out_folder is None
