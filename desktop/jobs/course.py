@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import sqlite3
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import assert_never
 
 from desktop.catalog import Catalog
 from desktop.jobs.closing import Closing
+from desktop.jobs.colour import in_srgb
 from desktop.jobs.delivery import Deliverer
 from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
@@ -31,6 +34,7 @@ from shared.engines.base import (
     Ticket,
     Work,
 )
+from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import FatalError, SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.jobs.events import (
@@ -119,7 +123,10 @@ class Course:
         attempt = job.attempt + 1
         self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
         files = [await asyncio.to_thread(checked_input, item) for item in job.order.inputs]
-        ticket = await _unless_cancelled(engine.prepare(_work(job, preset, files, attempt)), cancel)
+        with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
+            if preset is not None and not preset.manifest.instant(NODE_CLASSES):
+                files = [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
+            ticket = await _unless_cancelled(engine.prepare(_work(job, preset, files, attempt)), cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)

@@ -188,6 +188,7 @@ def _write_picture(job: Job, item: PlannedOutput, frames: Sequence[bytes], stage
             quality=item.quality or 0,
             policy=item.metadata,
             origin=_origin(job),
+            made_in_srgb=item.made_in_srgb,
         )
 
 

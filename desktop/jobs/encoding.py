@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
+from desktop.jobs.colour import SRGB_PROFILE, is_srgb
 from desktop.jobs.metadata import Metadata, exif_block, for_output, read_metadata, rebuilt_exif
 from desktop.jobs.origin import Origin, with_origin
 from desktop.jobs.png_chunks import png_with_metadata
@@ -40,8 +41,11 @@ def write_picture(
     quality: int,
     policy: MetadataPolicy,
     origin: Origin,
+    made_in_srgb: bool = False,
 ) -> None:
     """Write the engine's picture, or the frames of an animation, as `media_type` into `sink`.
+
+    `made_in_srgb`: the engine was given sRGB, whatever the source's profile is.
 
     Blocking; run it in a thread. Raises BrokenMedia, UnsupportedMedia, CannotWriteFormat.
     """
@@ -49,6 +53,8 @@ def write_picture(
     with Image.open(io.BytesIO(frames[0])) as image:
         metadata = for_output(found, policy=policy, size=image.size, mode=image.mode)
         metadata = replace(metadata, xmp=with_origin(metadata.xmp, origin))
+        if made_in_srgb and not is_srgb(found.icc):
+            metadata = replace(metadata, icc=SRGB_PROFILE)
         if media_type == "image/png" and len(frames) == 1:
             sink.write(png_with_metadata(_as_png(frames[0], image), metadata))
             return

@@ -1,10 +1,11 @@
 """Which files a job's outputs become: folders, names and formats, decided without touching a disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from desktop.store.job import Job, OutputPolicy
+from shared.engines.builtin.classes import NODE_CLASSES
 from shared.jobs.events import Output, OutputKind
 from shared.media import extension_for, media_type_for
 from shared.naming import safe_name
@@ -24,7 +25,8 @@ class PlannedOutput:
     """`relative` is the wanted place below the output folder; a free name is chosen on placing.
 
     `media_type` is what the file is to be; an animation has its `further_frames`. `as_is` keeps
-    the engine's bytes; otherwise it is written anew with the source's metadata as `metadata` says.
+    the engine's bytes; otherwise it is written anew with the source's metadata as `metadata` says,
+    in sRGB where the preset was given sRGB.
     """
 
     output: Output
@@ -34,6 +36,7 @@ class PlannedOutput:
     further_frames: tuple[Output, ...] = ()
     quality: int | None = None
     metadata: MetadataPolicy = MetadataPolicy.KEEP
+    made_in_srgb: bool = False
 
 
 def plan_graph_outputs(outputs: Sequence[Output]) -> tuple[PlannedOutput, ...]:
@@ -77,7 +80,8 @@ def plan_preset_outputs(
                 planned.append(_picture(job, declared, (output,), numbered, format_, default_quality))
             else:
                 planned.append(_other_file(job, output, numbered))
-    return tuple(planned)
+    made_in_srgb = not preset.manifest.instant(NODE_CLASSES)
+    return tuple(replace(item, made_in_srgb=made_in_srgb) for item in planned)
 
 
 def _picture(

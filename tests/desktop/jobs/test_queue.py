@@ -1,0 +1,121 @@
+"""The queue: keys, orphans, refusals."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+import pytest
+
+from desktop.jobs.bell import Bell
+from desktop.jobs.queue import JobChange, JobQueue, NewJob, NotRetryable
+from desktop.store import jobs as rows
+from desktop.store.database import Database
+from desktop.store.holder import Holder
+from desktop.store.job import JobError, PresetRecipe
+from desktop.store.jobs import UnknownJob
+from shared.jobs.events import Queued
+from shared.jobs.state import IllegalTransition, JobState
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def new_job(key: str, **changes: object) -> NewJob:
+    order = {
+        "key": key,
+        "batch": "batch",
+        "recipe": PresetRecipe(preset_id="noir", version="1.0.0", digest="f" * 64, values={"contrast": 10}),
+        "inputs": (),
+        "out_folder": Path("/out"),
+        "relative_path": PurePath("a/b.jpg"),
+        "source": Path("/in/a/b.jpg"),
+        "source_name": "b.jpg",
+        "source_digest": "d" * 64,
+    }
+    return NewJob(**(order | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with Database(tmp_path / "journal.sqlite3") as opened:
+        yield opened
+
+
+def _queue(database: Database, holder: Holder) -> JobQueue:
+    return JobQueue(database=database, holder=holder, bell=Bell())
+
+
+async def test_a_known_key_is_the_same_job(database: Database, tmp_path: Path) -> None:
+    told: list[JobChange] = []
+    with Holder(tmp_path / "holders") as holder:
+        queue = _queue(database, holder)
+        queue.subscribe(told.append)
+        first = await queue.submit(new_job("k"))
+        assert await queue.submit(new_job("k")) == first
+        assert await queue.submit(new_job("other")) != first
+    assert [type(change.event) for change in told] == [Queued, Queued]
+    assert (await queue.get(first)).order == new_job("k")
+
+
+async def test_a_failed_job_counts_no_longer_where_that_is_asked(database: Database, tmp_path: Path) -> None:
+    with Holder(tmp_path / "holders") as holder:
+        queue = _queue(database, holder)
+        first = await queue.refuse(new_job("k"), JobError("broken_media", "b.jpg is empty", False))
+        assert await queue.submit(new_job("k")) == first
+        [again] = await queue.submit_all([new_job("k")], renew=True)
+        assert again != first
+
+
+async def test_orphans_are_adopted_once_their_process_is_dead(database: Database, tmp_path: Path) -> None:
+    holders = tmp_path / "holders"
+    with Holder(holders) as dead:
+        job_id = await _queue(database, dead).submit(new_job("k"))
+        with Holder(holders) as living:
+            assert await _queue(database, living).adopt() == 0
+    with Holder(holders) as heir:
+        queue = _queue(database, heir)
+        assert await queue.adopt(batch="another") == 0
+        assert await queue.adopt(batch="batch") == 1
+        assert (await queue.get(job_id)).holder == heir.name
+
+
+async def test_only_what_ended_badly_is_retried(database: Database, tmp_path: Path) -> None:
+    with Holder(tmp_path / "holders") as holder:
+        queue = _queue(database, holder)
+        waiting = await queue.submit(new_job("k"))
+        with pytest.raises(NotRetryable, match="cancel it first"):
+            await queue.retry(waiting)
+        failed = await queue.refuse(new_job("bad"), JobError("broken_media", "b.jpg is empty", False))
+        again = await queue.get(await queue.retry(failed))
+        assert (again.order.retry_of, again.state) == (failed, JobState.QUEUED)
+
+
+async def test_jobs_are_found_by_the_beginning_of_their_id(database: Database, tmp_path: Path) -> None:
+    with Holder(tmp_path / "holders") as holder:
+        queue = _queue(database, holder)
+        job_id = await queue.submit(new_job("k"))
+        assert (await queue.find(job_id[:8])).id == job_id
+        for wrong in ("", "zzz"):
+            with pytest.raises(UnknownJob):
+                await queue.find(wrong)
+
+
+async def test_the_journal_knows_no_illegal_step(database: Database, tmp_path: Path) -> None:
+    with Holder(tmp_path / "holders") as holder:
+        job_id = await _queue(database, holder).submit(new_job("k"))
+        await database.write(lambda c: rows.cancel_job(c, job_id, now=NOW))
+        with pytest.raises(IllegalTransition):
+            await database.write(lambda c: rows.begin_saving(c, job_id, ()))
+
+
+async def test_the_runners_questions_are_answered_by_an_index(database: Database) -> None:
+    def plan(connection: object) -> str:
+        found = connection.execute(  # type: ignore[attr-defined]
+            "EXPLAIN QUERY PLAN SELECT * FROM jobs WHERE holder = ? AND seq > ? "
+            "AND state IN ('queued', 'processing', 'saving') ORDER BY seq LIMIT ?",
+            ("h", 0, 8),
+        )
+        return " ".join(row["detail"] for row in found)
+
+    said = await database.read(plan)
+    assert "jobs_open" in said
+    assert "TEMP B-TREE" not in said
