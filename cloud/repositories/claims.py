@@ -97,7 +97,7 @@ class ClaimRows:
         oldest = (
             select(_J.number)
             .where(in_lane(lane), _may_share(worker))
-            .order_by(_J.number)
+            .order_by(_J.queued_at, _J.number)
             .limit(1)
             .with_for_update(skip_locked=True)
             .scalar_subquery()

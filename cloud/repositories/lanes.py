@@ -65,7 +65,11 @@ class LaneRows:
     def leave(self, lane: Lane) -> None:
         """One job less waits here."""
         oldest = (
-            select(JOBS.c.queued_at).where(in_lane(lane)).order_by(JOBS.c.number).limit(1).scalar_subquery()
+            select(JOBS.c.queued_at)
+            .where(in_lane(lane))
+            .order_by(JOBS.c.queued_at, JOBS.c.number)
+            .limit(1)
+            .scalar_subquery()
         )
         self._connection.execute(
             update(LANES)

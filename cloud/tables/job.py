@@ -25,7 +25,7 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "jobs"
     __table_args__ = (
         Index(
-            "ix_jobs_lane", "pool", "priority", "account_id", "preset_id", "number",
+            "ix_jobs_lane", "pool", "priority", "account_id", "preset_id", "queued_at", "number",
             postgresql_where=_QUEUED, sqlite_where=_QUEUED,
         ),
         Index("ix_jobs_lease", "lease_until", postgresql_where=_RUNNING, sqlite_where=_RUNNING),

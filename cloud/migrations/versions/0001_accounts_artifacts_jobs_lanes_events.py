@@ -151,7 +151,10 @@ def _create_jobs() -> None:
     op.create_index("ix_jobs_account", "jobs", ["account_id", "number"])
     op.create_index("ix_jobs_idempotency_key", "jobs", ["account_id", "idempotency_key"])
     _partial_index(
-        "ix_jobs_lane", "jobs", ["pool", "priority", "account_id", "preset_id", "number"], "state = 'queued'"
+        "ix_jobs_lane",
+        "jobs",
+        ["pool", "priority", "account_id", "preset_id", "queued_at", "number"],
+        "state = 'queued'",
     )
     _partial_index("ix_jobs_lease", "jobs", ["lease_until"], "state IN ('processing', 'saving')")
     _partial_index("ix_jobs_worker", "jobs", ["worker"], "state IN ('processing', 'saving')")

@@ -3,7 +3,9 @@ import json
 import math
 
 import pytest
+from sqlalchemy import text
 
+from cloud.repositories.unit import Unit
 from cloud.services.callers import Scope
 from shared.jobs.state import JobState
 from tests.cloud.api import BASE, PRESET, Api, Client
@@ -69,6 +71,29 @@ async def test_fifty_at_once_make_one_job(client: Client) -> None:
     assert {answer.status_code for answer in answers} <= {202, 409, 503}
     assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
     assert len((await client.call("GET", "/jobs")).json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_repeat_while_the_first_is_in_flight_is_told_so(api: Api, client: Client) -> None:
+    """The first transaction holds its key for longer than a second one waits."""
+    body = await client.body()
+    holding = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold(unit: Unit) -> None:
+        unit.idempotency.take(client.account_id, "k1", "d" * 64, "{}")
+        loop.call_soon(holding.set)
+        unit.connection.execute(text("SELECT pg_sleep(8)"))
+
+    first = asyncio.create_task(api.context.database.write(hold))
+    await holding.wait()
+    answer = await client.submit(body, key="k1")
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "in_flight")
+    assert "Retry-After" in answer.headers
+    assert (await client.submit(body, key="k1")).status_code == 202
 
 
 async def test_keys_of_two_accounts_are_two(api: Api, client: Client) -> None:
