@@ -58,12 +58,14 @@ STAGINGS = {
 
 async def render_looks() -> None:
     with tempfile.TemporaryDirectory(prefix="safelight-looks-") as state:
-        engine = BuiltinEngine(state_folder=Path(state), pool=ProcessPool())
+        pool = ProcessPool()
+        engine = BuiltinEngine(state_folder=Path(state), pool=pool)
         try:
             for preset_id, staging in STAGINGS.items():
                 await _render(engine, load_preset(PRESETS / preset_id), staging)
         finally:
             await engine.aclose()
+            await pool.aclose()
 
 
 async def _render(engine: BuiltinEngine, preset: Preset, staging: Staging) -> None:

@@ -43,11 +43,13 @@ def bundles_named(names: Sequence[str]) -> tuple[Path, ...]:
 async def all_flaws(folders: Sequence[Path], *, run: bool) -> list[tuple[Path, tuple[Flaw, ...]]]:
     """Flaws by folder; the samples run on the built-in engine where nothing else was found."""
     with tempfile.TemporaryDirectory(prefix="safelight-check-") as state:
-        engine = BuiltinEngine(state_folder=Path(state), pool=ProcessPool())
+        pool = ProcessPool()
+        engine = BuiltinEngine(state_folder=Path(state), pool=pool)
         try:
             return [(folder, await _flaws(folder, engine if run else None)) for folder in folders]
         finally:
             await engine.aclose()
+            await pool.aclose()
 
 
 async def _flaws(folder: Path, engine: BuiltinEngine | None) -> tuple[Flaw, ...]:

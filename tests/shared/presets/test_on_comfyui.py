@@ -44,9 +44,11 @@ async def comfy(tmp_path: Path) -> AsyncIterator[ComfyEngine]:
 
 @pytest.fixture
 async def builtin(tmp_path: Path) -> AsyncIterator[BuiltinEngine]:
-    engine = BuiltinEngine(state_folder=tmp_path / "builtin", pool=ProcessPool(size=1))
+    pool = ProcessPool(size=1)
+    engine = BuiltinEngine(state_folder=tmp_path / "builtin", pool=pool)
     yield engine
     await engine.aclose()
+    await pool.aclose()
 
 
 def work(preset_id: str, photo: Path, values: Mapping[str, JsonValue]) -> PresetWork:

@@ -43,9 +43,11 @@ pytestmark = [pytest.mark.xdist_group("shipped presets"), pytest.mark.asyncio(lo
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BuiltinEngine]:
     state = tmp_path_factory.mktemp("engine")
-    made = BuiltinEngine(state_folder=state, pool=ProcessPool(size=1))
+    pool = ProcessPool(size=1)
+    made = BuiltinEngine(state_folder=state, pool=pool)
     yield made
     await made.aclose()
+    await pool.aclose()
 
 
 async def developed(
@@ -147,6 +149,7 @@ async def test_a_reduced_picture_shows_what_the_full_one_will_be(
     assert difference.mean() < 1.5
 
 
+@pytest.mark.timeout(300)  # a machine under load takes its time over 24 million pixels
 async def test_twenty_four_megapixels(engine: BuiltinEngine, tmp_path: Path) -> None:
     photo = saved(tmp_path / "large.bmp", photograph((4000, 6000), name="portrait"))
     made = await developed(engine, "cinematic", photo)
