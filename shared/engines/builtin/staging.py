@@ -18,7 +18,6 @@ from shared.errors import UsageError
 from shared.files import TEMPORARY_PREFIX
 from shared.media import ImageInfo, MediaLimits, extension_for, probe_image
 from shared.presets.render import render
-from shared.presets.requirement import missing_requirements, require
 
 __all__ = ["stage"]
 
@@ -92,7 +91,14 @@ def _planned_graph(work: GraphWork, limits: MediaLimits) -> _Plan:
 
 
 def _planned_preset(work: PresetWork, limits: MediaLimits) -> _Plan:
-    require(work.preset, missing_requirements(work.preset, NODE_CLASSES, {}, work.values))
+    foreign = {node.class_type for node in work.preset.graph.nodes.values()} - NODE_CLASSES
+    if foreign:
+        name = work.preset.manifest.name
+        raise WorkRefused(
+            f"{name} needs a ComfyUI: the built-in engine has no {', '.join(sorted(foreign))}",
+            preset=work.preset.manifest.id,
+            missing=sorted(foreign),
+        )
     given = {
         name: [_probed(file, limits, field=name) for file in files] for name, files in work.inputs.items()
     }

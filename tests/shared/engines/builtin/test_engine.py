@@ -13,12 +13,23 @@ import psutil
 import pytest
 from PIL import Image
 
-from shared.engines.base import Engine, GraphInput, OutputRejected, RunLost, Ticket, Work, WorkRefused
+from shared.engines.base import (
+    Engine,
+    GraphInput,
+    OutputRejected,
+    PresetWork,
+    RunLost,
+    Ticket,
+    Work,
+    WorkRefused,
+)
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.ids import new_id
 from shared.jobs.events import Completed, Failed, OutputKind
 from shared.media import MediaLimits
+from shared.presets.bundle import load_preset, sample_photos_folder, shipped_presets_folder
+from shared.presets.values import resolve_values
 from tests.contract.engine_suite import EngineRig, EngineSuite, begin, end_of, run, until_running
 from tests.support.builtin_works import (
     failing_work,
@@ -277,3 +288,32 @@ def _loading(path: Path):
 def _children_of(pid: int) -> list[psutil.Process]:
     """Engine children, not multiprocessing's resource tracker."""
     return [child for child in psutil.Process(pid).children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def _preset_work(preset_id: str, photo: str) -> PresetWork:
+    preset = load_preset(shipped_presets_folder() / preset_id)
+    primary = preset.manifest.primary_input
+    return PresetWork(
+        job_id=new_id(),
+        preset=preset,
+        values=resolve_values(preset.manifest, {}),
+        inputs={primary.id: (input_file(sample_photos_folder() / photo),)},
+    )
+
+
+async def test_preset_gives_its_outputs_alone(rig: BuiltinRig) -> None:
+    work = _preset_work("product-glow", "product.jpg")
+
+    _, events = await run(rig.engine, work)
+
+    end = events[-1]
+    assert isinstance(end, Completed)
+    assert [output.kind for output in end.outputs] == [OutputKind.IMAGE]
+
+
+async def test_preset_for_another_engine_is_refused_with_what_it_needs(rig: BuiltinRig) -> None:
+    with pytest.raises(WorkRefused, match="Portrait Pro needs a ComfyUI") as caught:
+        await rig.engine.prepare(_preset_work("portrait-pro", "portrait.jpg"))
+    missing = caught.value.details["missing"]
+    assert isinstance(missing, list)
+    assert "KSampler" in missing
