@@ -107,7 +107,7 @@ class RedisLink:
 
     async def _listen_for_ever(self) -> None:
         delay_s = _FIRST_DELAY_S
-        while True:
+        while not _cancels():
             try:
                 async with self._ears.pubsub() as pubsub:
                     await pubsub.subscribe(*self._heard)
@@ -122,7 +122,7 @@ class RedisLink:
     async def _listen(self, pubsub: PubSub) -> None:
         """Returns when the connection has been silent through a ping."""
         silences = 0
-        while silences < 2:
+        while silences < 2 and not _cancels():
             message = await pubsub.get_message(timeout=_SILENCE_S)
             if message is None:
                 silences += 1
@@ -144,7 +144,16 @@ class RedisLink:
 
 @contextlib.contextmanager
 def _tolerated(command: str) -> Iterator[None]:
+    """Redis-py loses a cancellation that comes while it connects, so it is made good here."""
+    cancels = _cancels()
     try:
         yield
     except REDIS_AWAY as error:
         _log.warning("redis_unreachable", command=command, error=type(error).__name__)
+    if _cancels() > cancels:
+        raise asyncio.CancelledError
+
+
+def _cancels() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

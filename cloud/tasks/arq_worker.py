@@ -44,13 +44,23 @@ async def _run_until_redis_ends(chores: Sequence[Chore], *, redis_url: str) -> N
     pool.job_serializer, pool.job_deserializer = _serialize, json.loads
     pool.default_queue_name = QUEUE_NAME
     worker = _worker(chores, pool)
+    running = asyncio.create_task(worker.async_run(), name="arq")
     try:
-        await worker.async_run()
+        await asyncio.wait([running])
+        running.result()
     finally:
+        await _ended(running)
         for task in worker.tasks.values():
             task.cancel()
         await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
         await pool.aclose(close_connection_pool=True)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Redis-py loses a cancellation that comes while it connects: ask until it is heard."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
 
 
 def _worker(chores: Sequence[Chore], pool: ArqRedis) -> Worker:

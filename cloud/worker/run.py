@@ -66,6 +66,13 @@ class Signals:
         return self.unwanted.is_set() or self.drained.is_set()
 
 
+@dataclass(slots=True)
+class _Begun:
+    """Whether this attempt's start was told: once, also where it first finds only the trace of a run."""
+
+    told: bool = False
+
+
 class AttemptRunner:
     def __init__(
         self,
@@ -109,10 +116,11 @@ class AttemptRunner:
             await self._persist(lambda: self._fail(ref, "internal", message, retryable=True))
 
     async def _run(self, claim: Claim, signals: Signals) -> None:
+        begun = _Begun()
         ticket = self._left_behind(claim)
         if ticket is not None:
             try:
-                await self._see_through(claim, ticket, signals)
+                await self._see_through(claim, ticket, signals, begun)
             except RunLost:
                 _log.info("nothing_left_behind", job=claim.ref.job_id, attempt=claim.ref.number)
             else:
@@ -122,7 +130,7 @@ class AttemptRunner:
             await self._stopped(claim, signals)
             return
         await self._engine.start(ticket)
-        await self._see_through(claim, ticket, signals)
+        await self._see_through(claim, ticket, signals, begun)
 
     def _left_behind(self, claim: Claim) -> Ticket | None:
         """What an earlier attempt may have left running or finished here."""
@@ -140,12 +148,12 @@ class AttemptRunner:
         await self._persist(lambda: self._attempts.store_ticket(claim.ref, ticket, server=self._seat.server))
         return ticket
 
-    async def _see_through(self, claim: Claim, ticket: Ticket, signals: Signals) -> None:
+    async def _see_through(self, claim: Claim, ticket: Ticket, signals: Signals, begun: _Begun) -> None:
         async with (
             thinned(lambda event: self._tell(claim, event)) as passing,
             self._stopping(ticket, signals),
         ):
-            end = await self._followed(claim, ticket, passing)
+            end = await self._followed(claim, ticket, passing, begun)
             await passing.flush()
         match end:
             case Completed():
@@ -158,13 +166,14 @@ class AttemptRunner:
                 assert_never(end)
         await self._forget(ticket)
 
-    async def _followed(self, claim: Claim, ticket: Ticket, passing: PassingEvents) -> TerminalEvent:
+    async def _followed(
+        self, claim: Claim, ticket: Ticket, passing: PassingEvents, begun: _Begun
+    ) -> TerminalEvent:
         """The run's end; until then its events are stored, or passed on."""
-        running = False
         async with contextlib.aclosing(_closable(self._engine.follow(ticket))) as events:
             async for event in events:
-                if not running and not isinstance(event, Queued | Cancelled):
-                    running = True
+                if not begun.told and not isinstance(event, Queued | Cancelled):
+                    begun.told = True
                     await self._persist(
                         lambda: self._attempts.mark_running(
                             claim.ref, engine=self._engine.name, server=self._seat.server

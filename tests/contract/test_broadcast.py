@@ -1,5 +1,6 @@
 """What every broadcast promises, whoever carries it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -115,3 +116,21 @@ async def test_a_restart_of_redis_is_a_gap(redis_server: RedisServer) -> None:
         await broadcast.publish(_lasting(1))
         assert await _take_until(watcher, bool) == [_lasting(1)]
     await link.aclose()
+
+
+async def test_a_cancellation_is_never_lost_in_a_command(redis_server: RedisServer) -> None:
+    """Redis-py swallows one that comes at a certain moment of its connecting."""
+
+    async def publish_for_ever(broadcast: RedisBroadcast) -> None:
+        while True:
+            await broadcast.publish(_passing("1"))
+            await asyncio.sleep(0.01)
+
+    for step in range(40):
+        link = RedisLink(url=redis_server.url)
+        task = asyncio.create_task(publish_for_ever(RedisBroadcast(link=link)))
+        await asyncio.sleep(step * 0.0001)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=2)
+        assert done, f"lost after {step / 10} ms"
+        await link.aclose()
