@@ -62,7 +62,9 @@ async def _run(
 ) -> ExitCode:
     report = open_report(as_json=as_json)
     try:
-        async with open_runtime(settings, patience_s=_ONCE_PATIENCE_S if once else None) as runtime:
+        async with open_runtime(
+            settings, patience_s=_ONCE_PATIENCE_S if once else None, prestart=not once
+        ) as runtime:
             folder = await _hot_folder(runtime, settings, order, config)
             await require_engine(
                 runtime, folder.engine, server=folder.server, preset=folder.preset, graph=None

@@ -32,13 +32,15 @@ class Seat:
 class EngineMaker:
     """`make` gets the server's address; None stands for the only one there is.
 
-    `close` ends what the engines share, after they were closed.
+    `close` ends what the engines share, after they were closed; `prestart` has one ready for the
+    first job.
     """
 
     make: Callable[[str | None], Engine]
     capacity: int
     address: str | None = None
     close: Callable[[], Awaitable[None]] | None = None
+    prestart: Callable[[], Awaitable[None]] | None = None
 
 
 class EngineRegistry:
@@ -88,6 +90,12 @@ class EngineRegistry:
 
     async def views(self) -> tuple[EngineView, ...]:
         return tuple(await asyncio.gather(*[self._view(name) for name in self._makers]))
+
+    async def prestart(self) -> None:
+        """Have ready what takes long to begin."""
+        for maker in self._makers.values():
+            if maker.prestart is not None:
+                await maker.prestart()
 
     async def aclose(self) -> None:
         for seat in self._seats.values():

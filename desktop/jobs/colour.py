@@ -31,7 +31,7 @@ def in_srgb(file: InputFile, folder: Path) -> InputFile:
     Blocking. Orientation and transparency stay. Raises what `shared.media.open_image` raises.
     """
     with open_image(file.path) as image:
-        icc = image.info.get("icc_profile")
+        icc: bytes = image.info.get("icc_profile") or b""
         if is_srgb(icc) or image.mode not in _CONVERTIBLE:
             return file
         alpha = image.getchannel("A") if image.mode == "RGBA" else None

@@ -27,11 +27,16 @@ _ADOPT_EVERY_S = 10.0
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, *, patience_s: float | None = None, adopt: bool = False
+    settings: Settings,
+    *,
+    patience_s: float | None = None,
+    adopt: bool = False,
+    prestart: bool = False,
 ) -> AsyncIterator[Runtime]:
     """The core, running its jobs while inside; what is open at the end stays in the journal.
 
     `adopt` takes over whatever dead processes left, now and while it runs: for the window.
+    `prestart` has the built-in engine ready before the first job, for whoever waits for arrivals.
     `patience_s` is how long a job waits for an engine that does not answer; None: for ever.
     """
     with Holder(settings.paths.holders) as holder:
@@ -62,7 +67,9 @@ async def open_runtime(
                 catalog=catalog,
                 engines=engines,
             )
-            work = [runner.run(), *([_adopt_for_ever(queue)] if adopt else [])]
+            work = [runner.run()]
+            work += [_adopt_for_ever(queue)] if adopt else []
+            work += [engines.prestart()] if prestart else []
             async with _at_work(work):
                 yield runtime
 

@@ -1,5 +1,7 @@
 """How each engine is made. Its module is loaded when it is first needed."""
 
+import contextlib
+import functools
 import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -8,6 +10,8 @@ from desktop.engines.registry import EngineMaker
 from desktop.settings import Settings
 from desktop.store.job import EngineChoice
 from shared.engines.base import Engine
+from shared.engines.builtin.pool import ProcessPool
+from shared.engines.builtin.worker import WorkerDied
 
 __all__ = ["engine_makers"]
 
@@ -31,15 +35,22 @@ def _builtin(settings: Settings) -> EngineMaker:
     memory_bytes = None if settings.memory_limit_mb is None else settings.memory_limit_mb << 20
     closing = AsyncExitStack()
 
+    @functools.cache
+    def pool() -> ProcessPool:
+        made = ProcessPool(size=size, memory_bytes=memory_bytes)
+        closing.push_async_callback(made.aclose)
+        return made
+
     def make(_: str | None) -> Engine:
         from shared.engines.builtin.engine import BuiltinEngine
-        from shared.engines.builtin.pool import ProcessPool
 
-        pool = ProcessPool(size=size, memory_bytes=memory_bytes)
-        closing.push_async_callback(pool.aclose)
-        return BuiltinEngine(state_folder=settings.paths.engine_state / "builtin", pool=pool)
+        return BuiltinEngine(state_folder=settings.paths.engine_state / "builtin", pool=pool())
 
-    return EngineMaker(make=make, capacity=size + 1, close=closing.aclose)
+    async def prestart() -> None:
+        with contextlib.suppress(WorkerDied):  # the first job will say why
+            await pool().prestart()
+
+    return EngineMaker(make=make, capacity=size + 1, close=closing.aclose, prestart=prestart)
 
 
 def _comfy(settings: Settings) -> EngineMaker:
