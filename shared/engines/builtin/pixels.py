@@ -3,7 +3,8 @@
 A picture is (batch, height, width, channels) with 3 or 4 channels, in one of two forms: uint8,
 standing for value / 255, or float32, nominally 0 to 1 and not clipped. What only moves pixels works
 on either form, so that 8 bits stay 8 bits as long as nothing is computed. A mask is float32
-(batch, height, width).
+(batch, height, width). Nodes never write into what they were given: it may be a view without memory
+of its own.
 """
 
 from collections.abc import Callable

@@ -73,9 +73,10 @@ def _alpha_mask(frame: Image.Image) -> Mask:
 
 
 def _empty(*, width: int, height: int, batch_size: int, color: int) -> Picture:
-    result = np.empty((batch_size, height, width, 3), np.uint8)
-    result[...] = (color >> 16 & 255, color >> 8 & 255, color & 255)
-    return result
+    shape = (batch_size, height, width, 3)
+    np.empty(shape, np.float32)  # what others will need of it: where there is no room, it fails here
+    levels = np.array([color >> 16 & 255, color >> 8 & 255, color & 255], np.uint8)
+    return np.broadcast_to(levels, shape)
 
 
 def _size(run: NodeRun, *, image: Picture) -> tuple[int, int, int]:
@@ -93,7 +94,7 @@ def _preview(run: NodeRun, *, images: Picture) -> None:
 
 
 def _preview_mask(run: NodeRun, *, mask: Mask) -> None:
-    _preview(run, images=np.repeat(mask[..., None], 3, axis=3))
+    _preview(run, images=np.broadcast_to(mask[..., None], (*mask.shape, 3)))
 
 
 def _temporary_prefix(node: str) -> str:

@@ -15,7 +15,7 @@ _LOGIC = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
 
 
 def _solid(*, value: float, width: int, height: int) -> Mask:
-    return np.full((1, height, width), value, np.float32)
+    return np.broadcast_to(np.float32(value), (1, height, width))
 
 
 def _invert(*, mask: Mask) -> Mask:
@@ -30,7 +30,7 @@ def _from_image(*, image: Picture, channel: str) -> Mask:
 
 
 def _to_image(*, mask: Mask) -> Picture:
-    return np.repeat(mask[..., None], 3, axis=3)
+    return np.broadcast_to(mask[..., None], (*mask.shape, 3))
 
 
 def _from_color(*, image: Picture, color: int) -> Mask:
