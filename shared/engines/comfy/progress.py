@@ -55,6 +55,7 @@ class RunProgress:
         self._share = 0.0
         self._fraction = -1.0
         self._stage: StageName | None = None
+        self._entered_at = now()
         self._queued = self._started = False
 
     def events(self, news: News) -> Iterator[JobEvent]:
@@ -93,6 +94,8 @@ class RunProgress:
     def _enter(self, node: str) -> Iterator[JobEvent]:
         if self._current not in {None, node}:
             self._finished.add(str(self._current))
+        if self._current != node:
+            self._entered_at = self._now()
         self._current, self._share = node, 0.0
         known = self._graph.nodes.get(node)
         stage = StageName.LOADING_MODEL if known and _loads_model(known) else StageName.RUNNING
@@ -110,7 +113,21 @@ class RunProgress:
         fraction = max(self._fraction, self._done() / max(1.0, self._total()) * _NEARLY_DONE)
         if at.step is not None or fraction - self._fraction >= _SMALLEST_STEP:
             self._fraction = fraction
-            yield Progress(**self._stamp(), fraction=fraction, node=at.node, step=at.step, steps=at.steps)
+            yield Progress(
+                **self._stamp(),
+                fraction=fraction,
+                eta_s=self._eta_s(at),
+                node=at.node,
+                step=at.step,
+                steps=at.steps,
+            )
+
+    def _eta_s(self, at: _Position) -> float | None:
+        """For the steps that are left in this node, at the pace of those that are done."""
+        if not at.step or not at.steps or at.node != self._current:
+            return None
+        elapsed = (self._now() - self._entered_at).total_seconds()
+        return round(elapsed / at.step * (at.steps - at.step), 1)
 
     def _total(self) -> float:
         return sum(self._weights.values())

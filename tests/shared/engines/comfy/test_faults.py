@@ -269,6 +269,9 @@ async def test_steps_stages_and_previews(server: ComfyServer, engine: ComfyEngin
     ]
     steps = [(event.step, event.steps) for event in events if isinstance(event, Progress) and event.step]
     assert steps[-1] == (12, 12)
+    etas = [event.eta_s for event in events if isinstance(event, Progress) and event.step]
+    assert etas[-1] == 0
+    assert all(eta is not None and 0 <= eta < 30 for eta in etas)
     assert any(isinstance(event, Preview) for event in events)
     sampled = [event.fraction for event in events if isinstance(event, Progress) and event.step]
     assert sampled[-1] - sampled[0] > 0.5, "twelve steps weigh more than five single nodes"
