@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import importlib.util
-import mmap
 import struct
 import warnings
 import zlib
@@ -152,6 +151,7 @@ _BRANDS = {
     b"M4A ": "audio/mp4",
 }
 _HEAD_BYTES = 64
+_SEARCHED_BYTES = 1 << 20
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
     OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error,
@@ -373,24 +373,41 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _require_end(path: Path, media_type: str) -> None:
-    """Decoders forgive a missing end marker, which is how a file cut by its last bytes shows."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    """Decoders forgive a missing end marker, which is how a file cut by its last bytes shows.
+
+    Read, never mapped: a mapped file that is truncated meanwhile ends the process.
+    """
+    with path.open("rb") as file:
         match media_type:
             case "image/png":
-                complete = data.rfind(b"IEND\xaeB`\x82") >= 0
+                complete = _holds(file, b"IEND\xaeB`\x82", start=0)
             case "image/gif":
-                complete = data[-64:].rstrip(b"\0").endswith(b";")
+                file.seek(-min(64, path.stat().st_size), 2)
+                complete = file.read().rstrip(b"\0").endswith(b";")
             case "image/jpeg":
-                complete = data.find(b"\xff\xd9", _start_of_scan(data)) >= 0
+                complete = _holds(file, b"\xff\xd9", start=_start_of_scan(file))
             case _:
                 complete = True
     if not complete:
         raise BrokenMedia(f"{path.name} is cut off at its end", file=path.name)
 
 
-def _start_of_scan(data: mmap.mmap) -> int:
+def _holds(file: BinaryIO, marker: bytes, *, start: int) -> bool:
+    file.seek(start)
+    before = b""
+    while chunk := file.read(_SEARCHED_BYTES):
+        if marker in before + chunk:
+            return True
+        before = chunk[-len(marker) + 1 :]
+    return False
+
+
+def _start_of_scan(file: BinaryIO) -> int:
     """Past the segments that may hold a thumbnail with an end marker of its own."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return at
+    while True:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
+            return at
+        at += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:], "big")
