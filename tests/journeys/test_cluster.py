@@ -1,0 +1,180 @@
+"""Photographs through the cloud as it is deployed: an API process and workers, any of which may die."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shared.api.jobs import Job, JobInput, JobRequest
+from shared.files import digest_file
+from shared.ids import new_id
+from shared.jobs.state import JobState
+from shared.presets.bundle import shipped_presets_folder
+from shared.sdk.client import BlockingCloudClient
+from shared.sdk.operations import Download
+from tests.support.cloud_processes import CloudProcesses
+from tests.support.postgres import PostgresServer
+from tests.support.redis import RedisServer
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+PHOTO = shipped_presets_folder() / "samples" / "cat.jpg"
+LEASE_S = 3
+
+
+class Cluster:
+    def __init__(self, processes: CloudProcesses, postgres: PostgresServer, database: str) -> None:
+        self.processes = processes
+        self._postgres = postgres
+        self._database = database
+        key = processes.run("keys", "create")
+        processes.serve("--no-worker")  # workers are begun by the tests, and killed
+        self.client = BlockingCloudClient(server_url=processes.url, api_key=key)
+
+    def submit(self, photo: Path = PHOTO, *, key: str | None = None) -> str:
+        digest = digest_file(photo)
+        self.client.upload_artifact(photo, digest)
+        request = JobRequest(preset="noir", inputs={"photo": [JobInput(digest=digest, name=photo.name)]})
+        return self.client.submit_job(request, idempotency_key=key or new_id()).id
+
+    def until(self, job_id: str, reached: Callable[[Job], bool], *, within_s: float = 60) -> Job:
+        until = time.monotonic() + within_s
+        while not reached(job := self.client.get_job(job_id)):
+            assert time.monotonic() < until, f"{job.state}\n{self.processes.logs()[-6000:]}"
+            time.sleep(0.05)
+        return job
+
+    def end_of(self, job_id: str, *, within_s: float = 60) -> Job:
+        ends = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
+        return self.until(job_id, lambda job: job.state in ends, within_s=within_s)
+
+    def events(self, job_id: str) -> list[str]:
+        rows = self._postgres.execute(
+            f"SELECT kind FROM events WHERE job_id = '{job_id}' ORDER BY id",  # noqa: S608 - our own id
+            database=self._database,
+        )
+        return [row["kind"] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, redis: RedisServer
+) -> Iterator[Cluster]:
+    url = postgres_server.new_database()
+    folder = tmp_path_factory.mktemp("cluster")
+    settings = {
+        "SAFELIGHT_DATABASE_URL": url,
+        "SAFELIGHT_REDIS_URL": redis.url,
+        "SAFELIGHT_SECRET_KEY": "of the tests, and long enough to be one",
+        "SAFELIGHT_LEASE_S": str(LEASE_S),
+        "SAFELIGHT_REAP_EVERY_S": "1",
+    }
+    processes = CloudProcesses(folder, settings)
+    processes.run("migrate")
+    try:
+        cluster = Cluster(processes, postgres_server, url.rpartition("/")[2])
+        yield cluster
+        cluster.client.close()
+    finally:
+        processes.close()
+
+
+@pytest.fixture(scope="module")
+def large_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos") / "large.jpg"
+    with Image.open(PHOTO) as photo:
+        photo.convert("RGB").resize((2400, 1600)).save(path, quality=85)
+    return path
+
+
+def test_a_photograph_goes_through_the_api_and_a_worker_of_its_own(cluster: Cluster) -> None:
+    cluster.processes.worker()
+    job_id = cluster.submit()
+    states = [job.state for job in cluster.client.wait(job_id)]
+    job = cluster.client.get_job(job_id)
+    assert states[-1] is JobState.COMPLETED
+    [output] = job.outputs
+    sink = io.BytesIO()
+    cluster.client.download(Download(output.download, output.digest, output.name), sink)
+    with Image.open(sink) as picture, Image.open(PHOTO) as photo:
+        picture.load()
+        assert picture.size == photo.size
+    assert cluster.events(job_id) == ["queued", "started", "completed"]
+
+
+def test_the_same_submission_is_the_same_job(cluster: Cluster) -> None:
+    key = new_id()
+    first = cluster.submit(key=key)
+    assert cluster.submit(key=key) == first
+    assert cluster.end_of(first).state is JobState.COMPLETED
+
+
+def test_a_worker_killed_while_it_runs_loses_nothing(cluster: Cluster, large_photo: Path) -> None:
+    job_id = cluster.submit(large_photo)
+    cluster.until(job_id, lambda job: job.started_at is not None)
+    victim = cluster.processes.workers()[-1]
+    victim.kill()
+    victim.wait()
+    cluster.processes.worker()
+    job = cluster.end_of(job_id, within_s=90)
+    assert job.state is JobState.COMPLETED
+    assert job.attempt >= 2
+    events = cluster.events(job_id)
+    assert events.count("completed") == 1
+    assert events[-1] == "completed"
+    assert "requeued" in events
+
+
+def test_an_emptied_redis_loses_nothing(cluster: Cluster, redis: RedisServer) -> None:
+    jobs = [cluster.submit() for _ in range(3)]
+    redis.flush()
+    jobs += [cluster.submit() for _ in range(2)]
+    redis.flush()
+    assert {cluster.end_of(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+
+
+def test_without_redis_jobs_are_found_by_looking(cluster: Cluster, redis: RedisServer) -> None:
+    """As when an API process dies between its commit and the ring."""
+    redis.kill()
+    try:
+        job_id = cluster.submit()
+        begun = time.monotonic()
+        cluster.until(job_id, lambda job: job.attempt > 0 or job.state is not JobState.QUEUED)
+        assert time.monotonic() - begun < 10
+        assert cluster.end_of(job_id).state is JobState.COMPLETED
+    finally:
+        redis.start()
+    assert cluster.end_of(cluster.submit()).state is JobState.COMPLETED
+
+
+def test_waiting_and_running_jobs_are_cancelled(cluster: Cluster, large_photo: Path) -> None:
+    running, *waiting = [cluster.submit(large_photo) for _ in range(5)]
+    cluster.until(running, lambda job: job.started_at is not None)
+    for job_id in (running, *waiting):
+        cluster.client.cancel_job(job_id)
+    ended = [cluster.end_of(job_id) for job_id in (running, *waiting)]
+    assert {job.state for job in ended} == {JobState.CANCELLED}
+    done = cluster.end_of(cluster.submit())
+    assert cluster.client.cancel_job(done.id).state is JobState.COMPLETED
+
+
+def test_a_worker_told_to_stop_leaves_no_job_behind(cluster: Cluster) -> None:
+    jobs = [cluster.submit() for _ in range(3)]
+    stopped = cluster.processes.workers()
+    for worker in stopped:
+        worker.terminate()
+    assert [worker.wait(60) for worker in stopped] == [0] * len(stopped)
+    cluster.processes.worker()
+    ended = [cluster.end_of(job_id) for job_id in jobs]
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert [cluster.events(job_id).count("completed") for job_id in jobs] == [1, 1, 1]
