@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
-from cloud.repositories.now import Clock
+from cloud.repositories.now import NOW, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.event import EVENTS
 from shared.api.events import dump_event
@@ -17,6 +17,7 @@ from shared.jobs.events import JobEvent
 __all__ = ["EventRows", "LastingEvent"]
 
 _E = EVENTS.c
+_ADD = insert(EVENTS).values(at=NOW).inline()  # built once: it runs with every change of a job
 _PUBLISHER_LOCK = 0x5AFE1164
 
 
@@ -39,15 +40,13 @@ class EventRows:
 
     def add(self, account_id: str, event: JobEvent) -> None:
         data = dump_event(event)
-        self._connection.execute(
-            insert(EVENTS).values(
-                account_id=account_id,
-                job_id=event.job_id,
-                kind=data["event"],
-                body=json.dumps(data, separators=(",", ":")),
-                at=self._clock.now(),
-            )
-        )
+        row = {
+            "account_id": account_id,
+            "job_id": event.job_id,
+            "kind": data["event"],
+            "body": json.dumps(data, separators=(",", ":")),
+        }
+        self._connection.execute(_ADD, row | self._clock.stamps)
 
     def number_unpublished(self, limit: int) -> tuple[LastingEvent, ...]:
         """Those that wait for the publisher, each with its number from now on; none while another

@@ -1,11 +1,13 @@
 """Answers to be given again to a request that comes twice."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import Connection, select
+from sqlalchemy.sql.dml import ReturningInsert
 
-from cloud.repositories.now import Clock
-from cloud.repositories.upsert import insert
+from cloud.repositories.now import NOW, Clock
+from cloud.repositories.upsert import insert_for
 from cloud.tables.job import IDEMPOTENCY_KEYS
 
 __all__ = ["IdempotencyRows", "StoredAnswer"]
@@ -29,19 +31,19 @@ class IdempotencyRows:
 
         Waits for another transaction that is about to take the same key.
         """
-        statement = insert(self._connection, IDEMPOTENCY_KEYS).values(
-            account_id=account_id,
-            key=key,
-            request_digest=request_digest,
-            answer=answer,
-            created_at=self._clock.now(),
-        )
-        taken = self._connection.execute(
-            statement.on_conflict_do_nothing().returning(IDEMPOTENCY_KEYS.c.key)
-        ).first()
+        row = {"account_id": account_id, "key": key, "request_digest": request_digest, "answer": answer}
+        take = _take(self._connection.dialect.name)
+        taken = self._connection.execute(take, row | self._clock.stamps).first()
         if taken is not None:
             return None
-        row = self._connection.execute(
+        stored = self._connection.execute(
             select(_T.request_digest, _T.answer).where(_T.account_id == account_id, _T.key == key)
         ).one()
-        return StoredAnswer(row.request_digest, row.answer)
+        return StoredAnswer(stored.request_digest, stored.answer)
+
+
+@cache
+def _take(dialect: str) -> ReturningInsert[tuple[str]]:
+    """Built once: this is asked with every submission."""
+    statement = insert_for(dialect, IDEMPOTENCY_KEYS).values(created_at=NOW)
+    return statement.on_conflict_do_nothing().returning(_T.key)

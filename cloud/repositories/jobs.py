@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from cloud.repositories.lanes import Lane
-from cloud.repositories.now import Clock
+from cloud.repositories.now import NOW, Clock
 from cloud.tables.job import JOBS, OUTPUTS
 from shared.errors import JsonValue
 from shared.jobs.events import Output, OutputKind, StageName
@@ -81,6 +81,7 @@ class JobFilter:
     before: int | None = None
 
 
+_ADD = insert(JOBS).values(created_at=NOW, queued_at=NOW).inline()  # built once
 _COLUMNS = [_J[field.name] for field in fields(JobRecord) if field.name != "outputs"]
 
 
@@ -90,29 +91,24 @@ class JobRows:
         self._clock = clock
 
     def add(self, job: NewJob) -> None:
-        self._connection.execute(
-            insert(JOBS)
-            .values(
-                id=job.id,
-                account_id=job.lane.account_id,
-                pool=job.lane.pool,
-                priority=job.lane.priority,
-                preset_id=job.lane.preset,
-                preset_version=job.preset_version,
-                preset_digest=job.preset_digest,
-                values=job.values,
-                inputs=_inputs_data(job.inputs),
-                idempotency_key=job.idempotency_key,
-                retry_of=job.retry_of,
-                state=JobState.QUEUED,
-                attempt=0,
-                crashes=0,
-                alone=False,
-                created_at=self._clock.now(),
-                queued_at=self._clock.now(),
-            )
-            .inline()
-        )
+        row = {
+            "id": job.id,
+            "account_id": job.lane.account_id,
+            "pool": job.lane.pool,
+            "priority": job.lane.priority,
+            "preset_id": job.lane.preset,
+            "preset_version": job.preset_version,
+            "preset_digest": job.preset_digest,
+            "values": job.values,
+            "inputs": _inputs_data(job.inputs),
+            "idempotency_key": job.idempotency_key,
+            "retry_of": job.retry_of,
+            "state": JobState.QUEUED,
+            "attempt": 0,
+            "crashes": 0,
+            "alone": False,
+        }
+        self._connection.execute(_ADD, row | self._clock.stamps)
 
     def find(self, account_id: str, job_id: str) -> JobRecord | None:
         """With its outputs; another account's job is not there."""

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
 
-from cloud.repositories.now import Clock
-from cloud.repositories.upsert import insert
+from cloud.repositories.now import NOW, Clock
+from cloud.repositories.upsert import Insert, insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import JOBS, LANES
 
@@ -48,19 +49,14 @@ class LaneRows:
 
     def enter(self, lane: Lane) -> None:
         """One more job waits here, from now. The last statement of a transaction: it locks the lane."""
-        statement = insert(self._connection, LANES).values(
-            pool=lane.pool,
-            priority=lane.priority,
-            account_id=lane.account_id,
-            preset_id=lane.preset,
-            waiting=1,
-            oldest_at=self._clock.now(),
-        )
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(LANES.primary_key), set_={"waiting": _L.waiting + 1}
-            )
-        )
+        row = {
+            "pool": lane.pool,
+            "priority": lane.priority,
+            "account_id": lane.account_id,
+            "preset_id": lane.preset,
+            "waiting": 1,
+        }
+        self._connection.execute(_enter(self._connection.dialect.name), row | self._clock.stamps)
 
     def leave(self, lane: Lane) -> None:
         """One job less waits here."""
@@ -99,6 +95,15 @@ class LaneRows:
             running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
             served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
         )
+
+
+@cache
+def _enter(dialect: str) -> Insert:
+    """Built once: this is asked with every submission."""
+    statement = insert_for(dialect, LANES).values(oldest_at=NOW)
+    return statement.on_conflict_do_update(
+        index_elements=list(LANES.primary_key), set_={"waiting": _L.waiting + 1}
+    )
 
 
 def in_lane(lane: Lane) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from cloud.tables.types import Moment
 
-__all__ = ["Clock"]
+__all__ = ["NOW", "Clock"]
 
 _NOTHING = timedelta(0)
 
@@ -24,11 +24,21 @@ class _Now(FunctionElement[datetime]):
     name = "now_plus"
 
 
+# For statements that are built once: run them with the clock's `stamps` among their values.
+NOW = _Now(bindparam("stamp_s", type_=Float), bindparam("stamp_text", type_=String))
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """`offset` moves the clock, for tests."""
 
     offset: timedelta = _NOTHING
+
+    @property
+    def stamps(self) -> dict[str, float | str]:
+        """What NOW takes."""
+        seconds = self.offset.total_seconds()
+        return {"stamp_s": seconds, "stamp_text": f"{seconds:+.3f} seconds"}
 
     def now(self, ahead: timedelta = _NOTHING) -> _Now:
         """The time now plus `ahead`, as an SQL expression."""
