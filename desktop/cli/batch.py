@@ -89,12 +89,12 @@ class CommandBatch:
     async def _look_at_journal(self, *, impatient: bool = False) -> None:
         """For jobs that ended before this command, or that another process runs.
 
-        One that has a ticket is still being cleared up, which is waited for a while.
+        One that has a ticket is still being delivered or cleared up, which is waited for a while.
         """
         for job_id in tuple(self._open):
             job = await self._runtime.queue.get(job_id)
             event = ending_of(job)
-            at_rest = job.ticket is None or job.delivery is Delivery.BLOCKED or impatient
+            at_rest = job.ticket is None or impatient
             if event is not None and at_rest and job_id in self._open:
                 self._take(JobChange(job, event))
 
@@ -110,7 +110,8 @@ class CommandBatch:
             self._report.add()
 
     def _take(self, change: JobChange) -> None:
-        job, event = change.job, change.event
+        job = change.job
+        event = change.event or ending_of(job)  # a late delivery is no event, but ends the waiting
         if job.order.batch == self.id:  # perhaps told before `submit` has returned
             self._add(job.id, job.order.source_name)
         if event is None or job.id not in self._open:

@@ -149,11 +149,15 @@ def adopt_jobs(
 
 
 def release_keys(connection: sqlite3.Connection, job_ids: Sequence[str]) -> None:
-    """Free the keys of ended jobs whose result was reported, so that asking again runs again."""
+    """Free the keys of ended jobs whose result was reported, so that asking again runs again.
+
+    One that still waits to be delivered keeps its key: asking again asks for that delivery.
+    """
     connection.executemany(
         """
         UPDATE jobs SET key = key || '#' || id
-        WHERE id = ? AND state IN ('completed', 'failed', 'cancelled', 'expired') AND instr(key, '#') = 0
+        WHERE id = ? AND instr(key, '#') = 0 AND (state IN ('failed', 'cancelled', 'expired')
+            OR state = 'completed' AND delivery <> 'blocked')
         """,
         [(job_id,) for job_id in job_ids],
     )

@@ -185,3 +185,18 @@ def test_interrupted_it_cancels_and_can_be_begun_again(tmp_path: Path) -> None:
     states = [json.loads(line)["state"] for line in listed.out.splitlines()]
     assert set(states) == {"cancelled"}
     assert not out.exists() or list(out.iterdir()) == []
+
+
+def test_what_could_not_be_delivered_is_delivered_when_asked_again(tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png")
+    out, data = tmp_path / "out", tmp_path / "data"
+    out.write_text("a file where the folder should be")
+    command = ("develop", tmp_path / "a.png", "--preset", "noir", "--out", out)
+    blocked = safelight(data, *command)
+    assert (blocked.code, blocked.out) == (1, "")
+    assert f"done but not delivered: {out} cannot be written" in blocked.err
+    assert safelight(data, *command).code == 1
+    out.unlink()
+    delivered = safelight(data, *command)
+    assert (delivered.code, delivered.out.strip(), delivered.err) == (0, str(out / "a.png"), "")
+    assert [path.name for path in out.iterdir()] == ["a.png"]
