@@ -32,6 +32,7 @@ class Source:
         self._report = report
         self._notify = notify
         self._watcher: FolderWatcher | None = None
+        self._misses_folders = False
         self.identity = identity
         self.mount = mount_of(folder.source)
 
@@ -67,10 +68,11 @@ class Source:
     @property
     def is_watched(self) -> bool:
         """Whether the system reports what happens in the folder, on this machine and others."""
-        return self._watcher is not None and self.mount is Mount.LOCAL
+        return self._watcher is not None and self.mount is Mount.LOCAL and not self._misses_folders
 
     def watch(self) -> None:
         self.unwatch()
+        self._misses_folders = False
         watcher = local_watcher(self._folder.source, suffixes=READABLE_SUFFIXES, report=self._report)
         try:
             watcher.start()
@@ -87,6 +89,8 @@ class Source:
                 self._notify(Notice(NoticeKind.POLLING, message))
 
     def note_unwatched(self, reason: str) -> None:
+        """From now on only regular scans see everything."""
+        self._misses_folders = True
         message = f"{self._folder.source} cannot be watched ({reason}): looking regularly instead"
         self._notify(Notice(NoticeKind.POLLING, message))
 
