@@ -40,7 +40,9 @@ def _empty(inputs: dict) -> tuple[object, ...]:
 
 
 def _blur(inputs: dict) -> tuple[object, ...]:
-    """Not the real kernel, but about its time."""
+    """Not the real kernel, but about its time, and the same refusal of a radius beyond the picture."""
+    if any(inputs["blur_radius"] >= min(image.size) for image in inputs["image"]):
+        raise NodeError("RuntimeError", "Padding size should be less than the corresponding input dimension")
     return ([image.filter(ImageFilter.GaussianBlur(inputs["blur_radius"])) for image in inputs["image"]],)
 
 

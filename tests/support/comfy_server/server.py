@@ -134,8 +134,8 @@ class ComfyServer:
                     return
                 writer.write(reply)
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or the server stops: asyncio would report a cancelled handler as an error
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
