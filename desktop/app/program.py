@@ -97,15 +97,17 @@ async def _attend(session: Session, closed: Callable[[], Awaitable[object]]) -> 
     from desktop.runtime import open_runtime
     from desktop.settings import load_settings
     from desktop.state.bridge import Bridge
+    from shared.logs import logs_in_file
 
     settings = load_settings()
-    async with open_runtime(settings, adopt=True) as runtime:
-        bridge = Bridge(core=runtime, session=session, describe=_describe)
-        try:
-            await bridge.open(default_out=settings.output_dir, finder=_finder(settings.output_dir))
-            await closed()
-        finally:
-            await bridge.aclose()
+    with logs_in_file(settings.paths.log):
+        async with open_runtime(settings, adopt=True) as runtime:
+            bridge = Bridge(core=runtime, session=session, describe=_describe)
+            try:
+                await bridge.open(default_out=settings.output_dir, finder=_finder(settings.output_dir))
+                await closed()
+            finally:
+                await bridge.aclose()
 
 
 def _load_core() -> None:
