@@ -24,7 +24,6 @@ __all__ = ["LaneWorker"]
 
 _log = structlog.get_logger(__name__)
 
-_POLL_S = 1.0
 _CLAIMS_AT_ONCE = 3
 _AWAY_S = 5.0
 _CAPABILITIES_KEPT_S = 60.0
@@ -42,6 +41,7 @@ class LaneWorker:
         queue: Queue,
         presets: Mapping[str, Preset],
         grace_s: float,
+        poll_s: float,
     ) -> None:
         self._name = name
         self._seat = seat
@@ -51,6 +51,7 @@ class LaneWorker:
         self._queue = queue
         self._presets = presets
         self._grace_s = grace_s
+        self._poll_s = poll_s
         self._running: set[asyncio.Task[None]] = set()
         self._drained = asyncio.Event()
         self._runnable: frozenset[str] = frozenset()
@@ -64,7 +65,7 @@ class LaneWorker:
             try:
                 while not stop.is_set():
                     if not await self._claimed_one(bell):
-                        await bell.wait(_POLL_S * random.uniform(0.8, 1.0))
+                        await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
             finally:
                 ringing.cancel()
                 await asyncio.gather(ringing, return_exceptions=True)

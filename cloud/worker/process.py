@@ -45,6 +45,7 @@ async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float =
             presets=context.presets,
             stop=stop,
             grace_s=grace_s,
+            poll_s=context.settings.poll_every_s,
         )
 
 
@@ -60,6 +61,7 @@ async def run_worker(
     presets: Mapping[str, Preset],
     stop: asyncio.Event,
     grace_s: float = 20.0,
+    poll_s: float = 1.0,
 ) -> None:
     """Returns once `stop` is set and every attempt has ended or was given back."""
 
@@ -85,6 +87,7 @@ async def run_worker(
                 queue=queue,
                 presets=presets,
                 grace_s=grace_s,
+                poll_s=poll_s,
             )
             group.create_task(lanes.work(stop), name=f"seat-{seat.engine.name}")
     _log.info("worker_stopped", worker=name)
