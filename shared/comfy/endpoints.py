@@ -24,7 +24,7 @@ from shared.errors import JsonValue
 
 __all__ = ["Answer", "Endpoints", "UploadedFile"]
 
-MAX_JSON_BYTES = 128 << 20
+_MAX_JSON_BYTES = 128 << 20
 _CHUNK_BYTES = 1 << 18
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
 
@@ -146,8 +146,8 @@ class Endpoints:
         data = bytearray()
         async for chunk in response.aiter_bytes():
             data += chunk
-            if len(data) > MAX_JSON_BYTES:
-                raise ServerFaulty(f"an answer of {self.address} is larger than {MAX_JSON_BYTES} bytes")
+            if len(data) > _MAX_JSON_BYTES:
+                raise ServerFaulty(f"an answer of {self.address} is larger than {_MAX_JSON_BYTES} bytes")
         return bytes(data)
 
 

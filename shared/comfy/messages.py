@@ -32,8 +32,8 @@ __all__ = [
     "parse_text",
 ]
 
-MAX_TEXT_CHARS = 8 << 20
-MAX_PREVIEW_BYTES = 16 << 20
+_MAX_TEXT_CHARS = 8 << 20
+_MAX_PREVIEW_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _TREE_MARK = '{"type": "progress_state"'
 _TREE_PROMPT = '"prompt_id": "'
@@ -159,7 +159,7 @@ _IGNORED = Ignored()
 
 
 def parse_text(text: str) -> WireMessage:
-    if len(text) > MAX_TEXT_CHARS:
+    if len(text) > _MAX_TEXT_CHARS:
         return _IGNORED
     if text.startswith(_TREE_MARK):
         return _tree(text)
@@ -173,7 +173,7 @@ def parse_text(text: str) -> WireMessage:
 
 
 def parse_frame(frame: bytes) -> WireMessage:
-    if not 8 <= len(frame) <= MAX_PREVIEW_BYTES:
+    if not 8 <= len(frame) <= _MAX_PREVIEW_BYTES:
         return _IGNORED
     event, second = struct.unpack_from(">II", frame)
     match event:

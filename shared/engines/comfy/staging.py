@@ -17,7 +17,7 @@ from shared.media import ImageInfo, MediaLimits, extension_for, media_type_for, 
 from shared.presets.render import Rendered, render
 from shared.presets.requirement import Missing, missing_requirements, require
 
-__all__ = ["StagedGraph", "Staging", "refused"]
+__all__ = ["StagedGraph", "Staging"]
 
 _References = Mapping[str, Sequence[str]]
 _Pictures = Mapping[str, Sequence[ImageInfo | None]]
@@ -108,7 +108,7 @@ class Staging:
         if problems:
             problems = check_graph(graph, await self._client.catalogue(refresh=True), staged=staged)
         if problems:
-            raise refused(problems)
+            raise _refused(problems)
 
     async def _facts(self, file: InputFile, **place: str) -> ImageInfo | None:
         """Facts of a picture, None for files of other kinds. Raises WorkRefused naming the place."""
@@ -128,7 +128,7 @@ class Staging:
         return reference
 
 
-def refused(problems: tuple[NodeProblem, ...]) -> WorkRefused:
+def _refused(problems: tuple[NodeProblem, ...]) -> WorkRefused:
     first = problems[0]
     more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
     return WorkRefused(
