@@ -1,7 +1,16 @@
 """The chosen preset: what it is, its form, and the button that begins."""
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from desktop.state.session import Session
 from desktop.ui.messages import Text, counted, say
@@ -44,6 +53,7 @@ class DevelopPanel(QFrame):
         session.form.changed.connect(self._show_button)
         session.form.changed.connect(self._show_reset)
         session.form.replaced.connect(self._show_reset)
+        session.form.replaced.connect(self._order_tabs)
         for signal in (session.sources.changed, session.ready_changed, session.preset_changed):
             signal.connect(self._show_button)
         self._show_preset()
@@ -96,6 +106,17 @@ class DevelopPanel(QFrame):
         why = self._why_not()
         self._why.setText(why)
         self._why.setVisible(bool(why))
+
+    def _order_tabs(self) -> None:
+        """A form made later would come last: it belongs between its preset and the button."""
+        previous: QWidget = self._reset
+        for widget in self.form.findChildren(QWidget):
+            ours = widget.window() is self.window() and not isinstance(
+                widget.parent(), QAbstractSpinBox | QComboBox
+            )
+            if ours and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                QWidget.setTabOrder(previous, widget)
+                previous = widget
 
     def _show_reset(self) -> None:
         self._reset.setVisible(bool(self._session.form.own_values))
