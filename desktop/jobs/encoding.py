@@ -141,6 +141,9 @@ def _tiff_compression(source: Path, tags: Image.Exif) -> str:
 
 def _tiff_tags(metadata: Metadata) -> Image.Exif:
     tags = exif_block(metadata.exif) if metadata.exif else Image.Exif()
+    for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if pointer in tags and not tags.get_ifd(pointer):
+            del tags[pointer]  # libtiff refuses the pointer to an empty group
     if metadata.xmp:
         tags[ExifTags.Base.XMLPacket] = metadata.xmp
     return tags

@@ -115,10 +115,11 @@ def _upright_exif(data: bytes, *, size: tuple[int, int], drop_gps: bool) -> byte
         exif = rebuilt_exif(loaded, without_gps=drop_gps)
         if _ORIENTATION in exif:
             exif[_ORIENTATION] = 1
-        details = exif.get_ifd(_EXIF)
-        for tag, length in zip(_SIZE_TAGS, size, strict=True):
-            if tag in details:
-                details[tag] = length
+        if loaded.get_ifd(_EXIF):  # asking a block without the group for it would add an empty one
+            details = exif.get_ifd(_EXIF)
+            details.update(
+                {tag: length for tag, length in zip(_SIZE_TAGS, size, strict=True) if tag in details}
+            )
         return exif.tobytes().removeprefix(_PREFIX)
     except _UNREADABLE:
         return None  # a block that cannot be read cannot be made right either

@@ -98,6 +98,22 @@ def test_what_the_photograph_says_is_kept(tmp_path: Path, suffix: str, media_typ
     assert read_origin(tmp_path / f"out.{suffix}") == ORIGIN
 
 
+@pytest.mark.parametrize("has_empty_group", [False, True])
+def test_a_compressed_tiff_with_few_tags_stays_compressed(tmp_path: Path, has_empty_group: bool) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "A. Author"
+    exif[ExifTags.Base.Orientation] = 6
+    if has_empty_group:
+        exif.get_ifd(ExifTags.IFD.Exif)
+    source = tmp_path / ("in.jpg" if has_empty_group else "in.tif")
+    options = {} if has_empty_group else {"compression": "tiff_lzw"}
+    _pixels(60, 40).save(source, exif=exif, **options)
+    with _write(source, tmp_path / "out.tif", "image/tiff") as made:
+        assert made.info["compression"] == ("tiff_adobe_deflate" if has_empty_group else "tiff_lzw")
+        assert made.getexif()[ExifTags.Base.Artist] == "A. Author"
+        assert made.getexif()[ExifTags.Base.Orientation] == 1
+
+
 @pytest.mark.parametrize("suffix", [suffix for suffix, _ in KINDS])
 def test_every_kind_of_source_is_read(tmp_path: Path, suffix: str) -> None:
     source = _photograph(tmp_path / f"in.{suffix}")
