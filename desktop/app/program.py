@@ -12,7 +12,6 @@ from pathlib import Path
 from time import monotonic
 from types import TracebackType
 
-from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
@@ -55,8 +54,6 @@ def run_window(
     with QEventLoop(application) as loop, _reporting(session):
         code: int = loop.run_until_complete(serve(session, window))
     doorbell.close()
-    window.deleteLater()
-    application.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # widgets go before their models
     session.close()
     return code
 

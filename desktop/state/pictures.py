@@ -67,6 +67,7 @@ class Pictures(QObject):
         return bool(self._wanted)
 
     def close(self) -> None:
+        self.blockSignals(True)  # what still arrives has nobody left to show it
         self._pool.clear()
         self._pool.waitForDone()
 

@@ -86,6 +86,7 @@ class Sources(QObject):
         self.changed.emit()
 
     def close(self) -> None:
+        self.blockSignals(True)  # what still arrives has nobody left to show it
         self._pool.clear()
         self._pool.waitForDone()
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
@@ -93,9 +92,8 @@ def _in_window(
 
     with loop:
         code: int = loop.run_until_complete(live())
-    window.deleteLater()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # widgets go before their models
     session.close()
+    window.deleteLater()
     return code
 
 
