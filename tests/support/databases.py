@@ -28,10 +28,10 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_server: PostgresServer) -> tuple[PostgresServer, str]:
+def _migrated_postgres(postgres_server: PostgresServer) -> str:
     url = postgres_server.new_database()
     asyncio.run(migrate_postgres(url))
-    return postgres_server, url.rpartition("/")[2]
+    return url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -42,8 +42,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         path = tmp_path / "safelight.db"
         path.write_bytes(migrated.read_bytes())
         return f"sqlite:///{path}"
-    server, template = request.getfixturevalue("_migrated_postgres")
-    return server.new_database(template=template)
+    url: str = request.getfixturevalue("_migrated_postgres")
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    server.execute("TRUNCATE accounts, users RESTART IDENTITY CASCADE", database=url.rpartition("/")[2])
+    return url
 
 
 @asynccontextmanager

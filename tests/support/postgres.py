@@ -64,10 +64,10 @@ class PostgresServer:
         finally:
             await connection.close()
 
-    def new_database(self, *, template: str = "template1") -> str:
-        """The URL of an empty database, or of a copy of `template`, as the settings take it."""
+    def new_database(self) -> str:
+        """The URL of an empty database, as the settings take it."""
         name = f"test_{os.getpid()}_{next(self._databases)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self.execute(f"CREATE DATABASE {name}")
         return f"postgresql+asyncpg://safelight@127.0.0.1:{self.port}/{name}"
 
     def close(self) -> None:
