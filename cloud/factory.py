@@ -25,6 +25,7 @@ from cloud.services.publisher import EventPublisher
 from cloud.services.retention import Retention
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
+from cloud.services.waiting import Waiting
 from cloud.settings import Settings
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.media import DEFAULT_INPUT_LIMITS, MediaLimits
@@ -119,6 +120,15 @@ class Factory:
 
     def users(self) -> Users:
         return Users(database=self._context.database)
+
+    def waiting(self) -> Waiting:
+        return Waiting(
+            database=self._context.database,
+            queue=self._context.queue,
+            presets=self._context.presets,
+            longest=timedelta(seconds=self._context.settings.queue_time_s),
+            utcnow=self._context.utcnow,
+        )
 
     def _links(self) -> Links:
         return Links(base_url=self._context.settings.base_url, signer=self._context.signer)

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     lease_s: Annotated[float, Field(ge=0.2)] = 30.0
     reap_every_s: Annotated[float, Field(gt=0)] = 5.0
+    queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0
     poll_every_s: Annotated[float, Field(gt=0)] = 2.0
     link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"

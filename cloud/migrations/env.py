@@ -5,7 +5,8 @@ from alembic import context
 import cloud.tables.account
 import cloud.tables.artifact
 import cloud.tables.event
-import cloud.tables.job  # noqa: F401 - a table is known once its module was imported
+import cloud.tables.job
+import cloud.tables.seat  # noqa: F401 - a table is known once its module was imported
 from cloud.tables.base import METADATA
 
 context.configure(

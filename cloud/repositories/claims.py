@@ -217,16 +217,6 @@ class ClaimRows:
             self._close_attempt(ref, how)
         return held
 
-    def end_queued(self, account_id: str, job_id: str, state: JobState) -> Lane | None:
-        """A job that waits ends without an attempt; None if it does not wait."""
-        row = self._connection.execute(
-            update(JOBS)
-            .where(_J.id == job_id, _J.account_id == account_id, _J.state == JobState.QUEUED)
-            .values(state=state, finished_at=self._clock.now())
-            .returning(*_LANE_COLUMNS)
-        ).one_or_none()
-        return None if row is None else Lane(*row)
-
     def request_cancel(self, account_id: str, job_id: str) -> bool:
         """False if no worker has the job."""
         changed = self._connection.execute(
@@ -304,11 +294,11 @@ class ClaimRows:
         return found
 
 
-_LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id)
+_LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
 
 
 def _held(ref: AttemptRef, row: Any) -> Held:
-    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id)
+    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
     return Held(ref, lane, row.cancel_requested_at is not None)
 
 

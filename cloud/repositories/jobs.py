@@ -50,6 +50,7 @@ class JobRecord:
     preset_id: str
     preset_version: str
     preset_digest: str
+    models: str
     values: Mapping[str, JsonValue]
     inputs: Mapping[str, tuple[InputName, ...]]
     idempotency_key: str | None
@@ -68,7 +69,7 @@ class JobRecord:
 
     @property
     def lane(self) -> Lane:
-        return Lane(self.pool, self.priority, self.account_id, self.preset_id)
+        return Lane(self.pool, self.priority, self.account_id, self.preset_id, self.models)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class JobRows:
             "preset_id": job.lane.preset,
             "preset_version": job.preset_version,
             "preset_digest": job.preset_digest,
+            "models": job.lane.models,
             "values": job.values,
             "inputs": _inputs_data(job.inputs),
             "idempotency_key": job.idempotency_key,

@@ -1,4 +1,4 @@
-"""Lanes: the jobs of one account for one preset that wait for one pool, counted."""
+"""Lanes: the jobs of one account for one preset and its models that wait for one pool, counted."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,13 +19,16 @@ _L = LANES.c
 
 @dataclass(frozen=True, slots=True)
 class Lane:
+    """`models` are the values that choose model files, as JSON: all jobs of a lane need the same."""
+
     pool: str
     priority: int  # higher first
     account_id: str
     preset: str
+    models: str = "{}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaneHead(Lane):
     """A lane in which `waiting` jobs wait, the first of them since `oldest_at`."""
 
@@ -54,12 +57,13 @@ class LaneRows:
             "priority": lane.priority,
             "account_id": lane.account_id,
             "preset_id": lane.preset,
+            "models": lane.models,
             "waiting": 1,
         }
         self._connection.execute(_enter(self._connection.dialect.name), row | self._clock.stamps)
 
-    def leave(self, lane: Lane) -> None:
-        """One job less waits here."""
+    def leave(self, lane: Lane, *, count: int = 1) -> None:
+        """So many jobs less wait here."""
         oldest = (
             select(JOBS.c.queued_at)
             .where(in_lane(lane))
@@ -70,7 +74,7 @@ class LaneRows:
         self._connection.execute(
             update(LANES)
             .where(_is(lane))
-            .values(waiting=_L.waiting - 1, oldest_at=func.coalesce(oldest, _L.oldest_at))
+            .values(waiting=_L.waiting - count, oldest_at=func.coalesce(oldest, _L.oldest_at))
         )
         self._connection.execute(delete(LANES).where(_is(lane), _L.waiting <= 0))
 
@@ -89,7 +93,15 @@ class LaneRows:
         )
         return Backlog(
             lanes=tuple(
-                LaneHead(row.pool, row.priority, row.account_id, row.preset_id, row.oldest_at, row.waiting)
+                LaneHead(
+                    row.pool,
+                    row.priority,
+                    row.account_id,
+                    row.preset_id,
+                    row.models,
+                    oldest_at=row.oldest_at,
+                    waiting=row.waiting,
+                )
                 for row in rows
             ),
             running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
@@ -113,6 +125,7 @@ def in_lane(lane: Lane) -> ColumnElement[bool]:
         JOBS.c.priority == lane.priority,
         JOBS.c.account_id == lane.account_id,
         JOBS.c.preset_id == lane.preset,
+        JOBS.c.models == lane.models,
         JOBS.c.state == "queued",
     )
 
@@ -123,4 +136,5 @@ def _is(lane: Lane) -> ColumnElement[bool]:
         _L.priority == lane.priority,
         _L.account_id == lane.account_id,
         _L.preset_id == lane.preset,
+        _L.models == lane.models,
     )

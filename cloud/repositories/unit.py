@@ -13,6 +13,8 @@ from cloud.repositories.jobs import JobRows
 from cloud.repositories.keys import KeyRows
 from cloud.repositories.lanes import LaneRows
 from cloud.repositories.now import Clock
+from cloud.repositories.seats import SeatRows
+from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
 
@@ -29,6 +31,8 @@ class Unit:
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
+        self.seats = SeatRows(connection, clock)
+        self.waiting = WaitingRows(connection, clock, self.lanes)
 
     def schema_version(self) -> str:
         """Which migration was the last; empty if there was none."""

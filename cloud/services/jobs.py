@@ -1,7 +1,7 @@
 """Jobs as their account sees and changes them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,12 +15,15 @@ from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
 from cloud.services.inputs import check_inputs
 from cloud.services.links import Links
+from cloud.services.model_choices import model_choices
 from cloud.services.presets import Presets
 from cloud.services.views import job_view
 from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from shared.errors import JsonValue
 from shared.ids import derived_key, new_id
 from shared.jobs.events import Cancelled, Queued
 from shared.jobs.state import JobState
+from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
 __all__ = ["Jobs", "Submitted"]
@@ -96,14 +99,13 @@ class Jobs:
         caller.require(Scope.WRITE)
 
         def work(unit: Unit) -> tuple[JobRecord, bool]:
-            lane = unit.claims.end_queued(caller.account_id, job_id, JobState.CANCELLED)
-            asked = lane is None and unit.claims.request_cancel(caller.account_id, job_id)
+            ended = unit.waiting.end(caller.account_id, job_id, JobState.CANCELLED)
+            asked = not ended and unit.claims.request_cancel(caller.account_id, job_id)
             job = _found(unit, caller, job_id)
-            if lane is not None:
+            if ended:
                 unit.events.add(
                     caller.account_id, Cancelled(job_id=job_id, attempt=job.attempt, at=self._utcnow())
                 )
-                unit.lanes.leave(lane)
             return job, asked
 
         job, asked = await self._database.write(work)
@@ -160,7 +162,7 @@ class Jobs:
         check_inputs(preset.manifest, inputs, unit.artifacts.find_all(caller.account_id, digests))
         return NewJob(
             id=job_id,
-            lane=Lane(self._presets.pool_of(preset), _PRIORITY, caller.account_id, preset.manifest.id),
+            lane=self._lane(caller.account_id, preset, values),
             preset_version=preset.manifest.version,
             preset_digest=preset.digest,
             values=values,
@@ -170,16 +172,21 @@ class Jobs:
 
     def _retry_of(self, job: JobRecord, job_id: str, key: str | None) -> NewJob:
         preset = self._presets.chosen(job.preset_id, None)
+        values = resolve_values(preset.manifest, job.values)
         return NewJob(
             id=job_id,
-            lane=job.lane,
+            lane=self._lane(job.account_id, preset, values),
             preset_version=preset.manifest.version,
             preset_digest=preset.digest,
-            values=resolve_values(preset.manifest, job.values),
+            values=values,
             inputs=job.inputs,
             idempotency_key=key,
             retry_of=job.id,
         )
+
+    def _lane(self, account_id: str, preset: Preset, values: Mapping[str, JsonValue]) -> Lane:
+        pool, models = self._presets.pool_of(preset), model_choices(preset, values)
+        return Lane(pool, _PRIORITY, account_id, preset.manifest.id, models)
 
 
 def _found(unit: Unit, caller: Caller, job_id: str) -> JobRecord:

@@ -25,7 +25,7 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "jobs"
     __table_args__ = (
         Index(
-            "ix_jobs_lane", "pool", "priority", "account_id", "preset_id", "queued_at", "number",
+            "ix_jobs_lane", "pool", "priority", "account_id", "preset_id", "models", "queued_at", "number",
             postgresql_where=_QUEUED, sqlite_where=_QUEUED,
         ),
         Index("ix_jobs_lease", "lease_until", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
@@ -41,6 +41,7 @@ class JobRow(SQLModel, table=True):
     preset_id: str = Field(max_length=100)
     preset_version: str = Field(max_length=50)
     preset_digest: str = Field(max_length=64)
+    models: str = Field(sa_type=Text)
     values: Any = Field(sa_type=JsonText)
     inputs: Any = Field(sa_type=JsonText)
     idempotency_key: str | None = Field(max_length=255, default=None)
@@ -96,7 +97,8 @@ class OutputRow(SQLModel, table=True):
 
 
 class LaneRow(SQLModel, table=True):
-    """How many jobs of one account and preset wait for one pool, and since when the first does.
+    """How many jobs of one account and preset, with the same `models`, wait for one pool, and since
+    when the first does.
 
     `waiting` changes by one in the transaction that changes the job, so that the row goes exactly
     when its last job does.
@@ -107,6 +109,7 @@ class LaneRow(SQLModel, table=True):
     priority: int = Field(primary_key=True)
     account_id: str = Field(primary_key=True, foreign_key="accounts.id", max_length=36)
     preset_id: str = Field(primary_key=True, max_length=100)
+    models: str = Field(primary_key=True, sa_type=Text)
     waiting: int
     oldest_at: datetime = Field(sa_type=Moment)
 

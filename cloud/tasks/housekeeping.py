@@ -8,6 +8,7 @@ from cloud.tasks.timers import run_on_timers
 __all__ = ["chores", "keep_house"]
 
 _OUTBOX_EVERY_S = 5.0
+_EXPIRY_EVERY_S = 30.0
 _RETENTION_EVERY_S = 600.0
 
 
@@ -16,6 +17,8 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
     return (
         Chore("reap", context.settings.reap_every_s, factory.attempts().reap),
         Chore("publish", _OUTBOX_EVERY_S, factory.publisher().publish),
+        Chore("expire", _EXPIRY_EVERY_S, factory.waiting().expire),
+        Chore("forget_seats", _RETENTION_EVERY_S, factory.waiting().forget_seats),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
     )
 

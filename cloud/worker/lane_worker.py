@@ -10,12 +10,14 @@ import structlog
 from cloud.clients.queue import Bell, Queue, Waiter
 from cloud.errors import Fenced
 from cloud.repositories.claims import Claim
-from cloud.repositories.lanes import Backlog
+from cloud.repositories.lanes import Backlog, Lane, LaneHead
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.waiting import Waiting
 from cloud.worker.choose import Residency, choose_lane, quantum_s
 from cloud.worker.lease import LeaseLost, under_lease
 from cloud.worker.run import AttemptRunner, Signals
-from cloud.worker.seat import Seat, runnable_presets
+from cloud.worker.seat import Seat, can_run
+from cloud.worker.seat_watch import SeatWatch
 from shared.engines.base import EngineUnavailable
 from shared.errors import TransientError
 from shared.presets.bundle import Preset
@@ -26,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 _CLAIMS_AT_ONCE = 3
 _AWAY_S = 5.0
-_CAPABILITIES_KEPT_S = 60.0
+_LEFT_S = 60.0
 
 
 class LaneWorker:
@@ -37,6 +39,7 @@ class LaneWorker:
         seat: Seat,
         runner: AttemptRunner,
         attempts: Attempts,
+        waiting: Waiting,
         rules: AttemptRules,
         queue: Queue,
         presets: Mapping[str, Preset],
@@ -47,6 +50,7 @@ class LaneWorker:
         self._seat = seat
         self._runner = runner
         self._attempts = attempts
+        self._waiting = waiting
         self._rules = rules
         self._queue = queue
         self._presets = presets
@@ -54,21 +58,25 @@ class LaneWorker:
         self._poll_s = poll_s
         self._running: set[asyncio.Task[None]] = set()
         self._drained = asyncio.Event()
-        self._runnable: frozenset[str] = frozenset()
-        self._asked_at = -_CAPABILITIES_KEPT_S
+        self._watch = SeatWatch(worker=name, seat=seat, waiting=waiting)
+        self._left: dict[Lane, float] = {}  # lanes for others, and until when they are
         self._held: tuple[str, float] | None = None
 
     async def work(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what runs may end within the grace time, and is given back after it."""
         with self._queue.listen(Bell.JOBS) as bell:
-            ringing = asyncio.create_task(_ring_at(stop, bell), name="stop-bell")
+            beside = [
+                asyncio.create_task(_ring_at(stop, bell), name="stop-bell"),
+                asyncio.create_task(self._watch.run(), name="seat-watch"),
+            ]
             try:
                 while not stop.is_set():
                     if not await self._claimed_one(bell):
                         await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
             finally:
-                ringing.cancel()
-                await asyncio.gather(ringing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         await self._drain()
 
     async def _claimed_one(self, bell: Waiter) -> bool:
@@ -90,10 +98,9 @@ class LaneWorker:
 
     async def _claim(self) -> Claim | None:
         """Raises EngineUnavailable while nothing can be run here, and the database's troubles."""
-        runnable = await self._runnable_presets()
         for _ in range(_CLAIMS_AT_ONCE):
             backlog = await self._attempts.backlog(self._seat.pools)
-            lanes = tuple(lane for lane in backlog.lanes if lane.preset in runnable)
+            lanes = await self._runnable(backlog.lanes)
             lane = choose_lane(
                 Backlog(lanes, backlog.running, backlog.served_at), residency=self._residency()
             )
@@ -105,12 +112,20 @@ class LaneWorker:
                 return claim
         return None
 
-    async def _runnable_presets(self) -> frozenset[str]:
-        if monotonic() - self._asked_at >= _CAPABILITIES_KEPT_S:
-            capabilities = await self._seat.engine.capabilities()
-            self._runnable = runnable_presets(self._presets, capabilities)
-            self._asked_at = monotonic()
-        return self._runnable
+    async def _runnable(self, lanes: tuple[LaneHead, ...]) -> tuple[LaneHead, ...]:
+        """Those that this seat can run; what no seat can is refused."""
+        capabilities = await self._watch.capabilities()
+        others = [lane for lane in lanes if not can_run(lane, self._presets, capabilities)]
+        now = monotonic()
+        strange = [lane for lane in others if self._left.get(_plain(lane), 0.0) <= now]
+        if strange:
+            capabilities = await self._watch.ask()  # a model may have come meanwhile
+        for lane in strange:
+            self._left[_plain(lane)] = now + _LEFT_S
+            if not can_run(lane, self._presets, capabilities):
+                await self._waiting.refuse(lane)
+        self._left = {lane: until for lane, until in self._left.items() if until > now}
+        return tuple(lane for lane in lanes if can_run(lane, self._presets, capabilities))
 
     def _residency(self) -> Residency:
         if self._held is None or not self._seat.switch_cost_s:
@@ -130,7 +145,7 @@ class LaneWorker:
                 _log.warning("attempt_taken_away", error=error.code)
             except EngineUnavailable as error:
                 _log.warning("engine_away", error=error.message)
-                self._asked_at = -_CAPABILITIES_KEPT_S
+                self._watch.doubt()
                 await asyncio.sleep(_AWAY_S)
             except Exception:  # noqa: BLE001 - the task's end: the reaper gives the job to another
                 _log.exception("attempt_abandoned")
@@ -157,6 +172,10 @@ class LaneWorker:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+def _plain(lane: LaneHead) -> Lane:
+    return Lane(lane.pool, lane.priority, lane.account_id, lane.preset, lane.models)
 
 
 async def _ring_at(stop: asyncio.Event, bell: Waiter) -> None:

@@ -13,6 +13,7 @@ from cloud.clients.queue import Queue
 from cloud.factory import Factory, ProcessContext
 from cloud.repositories.claims import Claim
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.waiting import Waiting
 from cloud.worker.inputs import InputFiles
 from cloud.worker.lane_worker import LaneWorker
 from cloud.worker.passing import PassingEvent
@@ -21,6 +22,7 @@ from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from cloud.worker.seats import open_seats
 from shared.api.events import event_text
+from shared.errors import TransientError
 from shared.ids import new_id
 from shared.jobs.events import Preview
 from shared.presets.bundle import Preset
@@ -38,6 +40,7 @@ async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float =
             name=worker_name(),
             seats=seats,
             attempts=factory.attempts(),
+            waiting=factory.waiting(),
             rules=factory.attempt_rules(),
             queue=context.queue,
             broadcast=context.broadcast,
@@ -54,6 +57,7 @@ async def run_worker(
     name: str,
     seats: Sequence[Seat],
     attempts: Attempts,
+    waiting: Waiting,
     rules: AttemptRules,
     queue: Queue,
     broadcast: Broadcast,
@@ -83,6 +87,7 @@ async def run_worker(
                 seat=seat,
                 runner=runner,
                 attempts=attempts,
+                waiting=waiting,
                 rules=rules,
                 queue=queue,
                 presets=presets,
@@ -90,6 +95,10 @@ async def run_worker(
                 poll_s=poll_s,
             )
             group.create_task(lanes.work(stop), name=f"seat-{seat.engine.name}")
+    try:
+        await waiting.leave_seats(name)
+    except TransientError as error:
+        _log.warning("seats_not_left", error=error.code)
     _log.info("worker_stopped", worker=name)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cloud.repositories.lanes import Lane
+from cloud.services.model_choices import chosen_models
 from shared.engines.base import Capabilities, Engine
 from shared.presets.bundle import Preset
 from shared.presets.requirement import missing_requirements
 
-__all__ = ["Seat", "runnable_presets"]
+__all__ = ["Seat", "can_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +25,15 @@ class Seat:
     server: str | None = None
     switch_cost_s: float = 0.0
 
+    @property
+    def name(self) -> str:
+        return self.server or self.engine.name
 
-def runnable_presets(presets: Mapping[str, Preset], capabilities: Capabilities) -> frozenset[str]:
-    """Ids of the presets for which nothing is missing."""
-    return frozenset(
-        preset_id
-        for preset_id, preset in presets.items()
-        if not missing_requirements(preset, capabilities.node_classes, capabilities.models)
-    )
+
+def can_run(lane: Lane, presets: Mapping[str, Preset], capabilities: Capabilities) -> bool:
+    """Whether nothing is missing for the lane's preset with the models that its jobs chose."""
+    preset = presets.get(lane.preset)
+    if preset is None:
+        return False
+    choices = chosen_models(lane.models)
+    return not missing_requirements(preset, capabilities.node_classes, capabilities.models, choices)

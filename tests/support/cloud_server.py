@@ -106,6 +106,7 @@ class CloudServer:
                 name=worker_name(),
                 seats=[Seat(engine=engine, pools=frozenset({"builtin"}), capacity=2)],
                 attempts=factory.attempts(),
+                waiting=factory.waiting(),
                 rules=factory.attempt_rules(),
                 queue=context.queue,
                 broadcast=context.broadcast,

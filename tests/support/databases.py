@@ -44,7 +44,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{path}"
     url: str = request.getfixturevalue("_migrated_postgres")
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    server.execute("TRUNCATE accounts, users RESTART IDENTITY CASCADE", database=url.rpartition("/")[2])
+    server.execute(
+        "TRUNCATE accounts, users, seats RESTART IDENTITY CASCADE", database=url.rpartition("/")[2]
+    )
     return url
 
 

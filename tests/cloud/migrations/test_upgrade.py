@@ -14,13 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.tables import account, artifact, event, job
+from cloud.tables import account, artifact, event, job, seat
 from cloud.tables.base import METADATA
 from shared.ids import new_id
 from shared.jobs.state import JobState, may_become
 from tests.support.postgres import PostgresServer
 
-TABLES = (account, artifact, event, job)  # known to METADATA once imported
+TABLES = (account, artifact, event, job, seat)  # known to METADATA once imported
 
 
 async def test_migrations_match_the_tables(database: Database) -> None:
@@ -74,6 +74,7 @@ def _step(connection: Connection, state: JobState, target: JobState) -> None:
         "preset_id": "x",
         "preset_version": "1",
         "preset_digest": "d",
+        "models": "{}",
         "values": {},
         "inputs": {},
         "state": state,

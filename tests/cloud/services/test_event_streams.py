@@ -55,7 +55,7 @@ class _Desk:
             await self.publisher.publish()
 
     async def cancel(self, job_id: str) -> None:
-        await self.database.write(lambda unit: unit.claims.end_queued(ACCOUNT, job_id, JobState.CANCELLED))
+        await self.database.write(lambda unit: unit.waiting.end(ACCOUNT, job_id, JobState.CANCELLED))
         await self.happen(Cancelled(job_id=job_id, attempt=1, at=_at()))
 
     async def pass_by(self, job_id: str, body: str) -> None:

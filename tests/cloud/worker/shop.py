@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from cloud.clients.blob import LocalBlobStore, artifact_key
 from cloud.clients.broadcast import LocalBroadcast
@@ -19,6 +20,8 @@ from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.model_choices import model_choices
+from cloud.services.waiting import Waiting
 from cloud.worker.inputs import InputFiles
 from cloud.worker.passing import PassingEvent
 from cloud.worker.process import run_worker, worker_name
@@ -27,6 +30,7 @@ from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
+from shared.errors import JsonValue
 from shared.files import digest_file
 from shared.ids import new_id
 from shared.jobs.events import Queued
@@ -48,15 +52,24 @@ class Shop:
     folder: Path
     rules: AttemptRules
     pool: ProcessPool
+    preset_id: str = "noir"
+    lane_pool: str = "builtin"
 
     def __post_init__(self) -> None:
         self.queue = LocalQueue()
         self.broadcast = LocalBroadcast()
         self.blobs = LocalBlobStore(folder=self.folder / "artifacts")
-        self.preset = load_preset(shipped_presets_folder() / "noir")
+        self.preset = load_preset(shipped_presets_folder() / self.preset_id)
         self.presets = {self.preset.manifest.id: self.preset}
         self.attempts = Attempts(
             database=self.database, queue=self.queue, rules=self.rules, utcnow=lambda: datetime.now(UTC)
+        )
+        self.waiting = Waiting(
+            database=self.database,
+            queue=self.queue,
+            presets=self.presets,
+            longest=timedelta(hours=1),
+            utcnow=lambda: datetime.now(UTC),
         )
 
     async def open(self) -> None:
@@ -67,16 +80,17 @@ class Shop:
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: BuiltinEngine | None = None, *, grace_s: float = 10.0
+        self, engine: BuiltinEngine | None = None, *, seats: Sequence[Seat] = (), grace_s: float = 10.0
     ) -> AsyncIterator[asyncio.Event]:
         """A worker beside the test; setting the event drains it, leaving ends it hard."""
         stop = asyncio.Event()
-        seat = Seat(engine=engine or self.engine(), pools=frozenset({"builtin"}), capacity=2)
+        builtin = Seat(engine=engine or self.engine(), pools=frozenset({"builtin"}), capacity=2)
         task = asyncio.create_task(
             run_worker(
                 name=worker_name(),
-                seats=[seat],
+                seats=seats or [builtin],
                 attempts=self.attempts,
+                waiting=self.waiting,
                 rules=self.rules,
                 queue=self.queue,
                 broadcast=self.broadcast,
@@ -95,16 +109,24 @@ class Shop:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def submit(self, photo: Path = PHOTO, *, ring: bool = True) -> str:
+    async def submit(
+        self,
+        photo: Path = PHOTO,
+        *,
+        ring: bool = True,
+        values: Mapping[str, JsonValue] = MappingProxyType({}),
+    ) -> str:
         job_id = new_id()
         digest, size = await self._stored(photo)
-        lane = Lane("builtin", 0, ACCOUNT, self.preset.manifest.id)
+        resolved = resolve_values(self.preset.manifest, values)
+        models = model_choices(self.preset, resolved)
+        lane = Lane(self.lane_pool, 0, ACCOUNT, self.preset.manifest.id, models)
         job = NewJob(
             id=job_id,
             lane=lane,
             preset_version=self.preset.manifest.version,
             preset_digest=self.preset.digest,
-            values=resolve_values(self.preset.manifest, {}),
+            values=resolved,
             inputs={"photo": (InputName(digest, photo.name),)},
         )
 

@@ -11,7 +11,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def _lane(account: str = "a", preset: str = "glow", *, priority: int = 0, age_s: float = 0) -> LaneHead:
-    return LaneHead("pool", priority, account, preset, NOON - timedelta(seconds=age_s), 1)
+    return LaneHead("pool", priority, account, preset, oldest_at=NOON - timedelta(seconds=age_s), waiting=1)
 
 
 lanes = st.builds(

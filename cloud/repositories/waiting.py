@@ -1,0 +1,74 @@
+"""Jobs that wait: ended before any worker took them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, select, update
+
+from cloud.repositories.lanes import Lane, LaneRows, in_lane
+from cloud.repositories.now import Clock
+from cloud.tables.job import JOBS
+from shared.jobs.state import JobState
+
+__all__ = ["EndedJob", "WaitingRows"]
+
+_J = JOBS.c
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    """`attempt` is 0 if no worker ever had it."""
+
+    job_id: str
+    attempt: int
+    lane: Lane
+
+
+class WaitingRows:
+    def __init__(self, connection: Connection, clock: Clock, lanes: LaneRows) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._lanes = lanes
+
+    def end(self, account_id: str, job_id: str, state: JobState) -> bool:
+        """False if the job does not wait."""
+        return bool(self._end(_J.id == job_id, _J.account_id == account_id, state=state))
+
+    def end_lane(self, lane: Lane, state: JobState, *, limit: int, **values: Any) -> tuple[EndedJob, ...]:
+        return self._end(self._some(limit, in_lane(lane)), state=state, **values)
+
+    def end_older(self, age: timedelta, state: JobState, *, limit: int) -> tuple[EndedJob, ...]:
+        """Those that have waited for longer."""
+        return self._end(self._some(limit, _J.queued_at < self._clock.now(-age)), state=state)
+
+    def _some(self, limit: int, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        numbers = (
+            select(_J.number)
+            .where(_J.state == JobState.QUEUED, condition)
+            .order_by(_J.number)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return _J.number.in_(numbers)
+
+    def _end(self, *which: ColumnElement[bool], state: JobState, **values: Any) -> tuple[EndedJob, ...]:
+        rows = self._connection.execute(
+            update(JOBS)
+            .where(_J.state == JobState.QUEUED, *which)
+            .values(state=state, finished_at=self._clock.now(), **values)
+            .returning(_J.id, _J.attempt, *_LANE)
+        ).all()
+        ended = tuple(_ended(row) for row in rows)
+        for lane, count in sorted(Counter(job.lane for job in ended).items(), key=repr):
+            self._lanes.leave(lane, count=count)
+        return ended
+
+
+_LANE = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
+
+
+def _ended(row: Row[Any]) -> EndedJob:
+    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
+    return EndedJob(row.id, row.attempt, lane)

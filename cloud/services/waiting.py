@@ -1,0 +1,129 @@
+"""Jobs that wait for what will not come: refused when no server can run them, expired in the end."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from cloud.clients.queue import Bell, Queue
+from cloud.repositories.database import Database
+from cloud.repositories.lanes import Lane, LaneHead
+from cloud.repositories.unit import Unit
+from cloud.services.model_choices import chosen_models
+from shared.engines.base import Capabilities
+from shared.jobs.events import Expired, Failed
+from shared.jobs.state import JobState
+from shared.presets.bundle import Preset
+from shared.presets.requirement import Missing, missing_requirements
+
+__all__ = ["NO_SERVER", "SEAT_SEEN_EVERY", "Waiting", "lacking_everywhere"]
+
+NO_SERVER = "no_server"
+SEAT_SEEN_EVERY = timedelta(seconds=60)
+_SEAT_TRUSTED = 2.5 * SEAT_SEEN_EVERY
+_MOST_AT_ONCE = 500
+
+
+class Waiting:
+    """`longest` is how long a job may wait before it expires."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queue: Queue,
+        presets: Mapping[str, Preset],
+        longest: timedelta,
+        utcnow: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._presets = presets
+        self._longest = longest
+        self._utcnow = utcnow
+
+    async def see_seat(
+        self, worker: str, seat: str, pools: Collection[str], capabilities: Capabilities | None
+    ) -> None:
+        """To be said every SEAT_SEEN_EVERY; None while the seat's engine does not answer."""
+        await self._database.write(lambda unit: unit.seats.see(worker, seat, pools, capabilities))
+
+    async def leave_seats(self, worker: str) -> None:
+        """The worker has ended: nobody shall count on it."""
+        await self._database.write(lambda unit: unit.seats.remove(worker))
+
+    async def refuse(self, lane: LaneHead) -> int:
+        """Fail the jobs of the lane if every seat of its pool has looked since, and none can run them."""
+        preset = self._presets.get(lane.preset)
+        if preset is None:
+            return 0
+        choices = chosen_models(lane.models)
+
+        def work(unit: Unit) -> int:
+            seats = unit.seats.of_pool(lane.pool, seen_within=_SEAT_TRUSTED, said_since=lane.oldest_at)
+            missing = lacking_everywhere([_missing(preset, choices, seat) for seat in seats])
+            return self._fail_lane(unit, lane, preset, missing) if missing else 0
+
+        total = 0
+        while count := await self._database.write(work):
+            total += count
+        if total:
+            await self._queue.ring(Bell.EVENTS)
+        return total
+
+    async def expire(self) -> int:
+        """End what has waited for too long; how many jobs that were."""
+
+        def work(unit: Unit) -> int:
+            ended = unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE)
+            for job in ended:
+                event = Expired(job_id=job.job_id, attempt=job.attempt, at=self._utcnow())
+                unit.events.add(job.lane.account_id, event)
+            return len(ended)
+
+        total = 0
+        while count := await self._database.write(work):
+            total += count
+        if total:
+            await self._queue.ring(Bell.EVENTS)
+        return total
+
+    async def forget_seats(self) -> int:
+        """Those of workers that died long ago."""
+        return await self._database.write(lambda unit: unit.seats.forget_older(10 * SEAT_SEEN_EVERY))
+
+    def _fail_lane(self, unit: Unit, lane: Lane, preset: Preset, missing: Sequence[Missing]) -> int:
+        needs = "; ".join(item.message for item in missing)
+        message = f"no server can run {preset.manifest.name}: {needs}"
+        ended = unit.waiting.end_lane(
+            lane,
+            JobState.FAILED,
+            limit=_MOST_AT_ONCE,
+            failure_code=NO_SERVER,
+            failure_message=message,
+            failure_retryable=False,
+        )
+        for job in ended:
+            event = Failed(
+                job_id=job.job_id,
+                attempt=job.attempt,
+                at=self._utcnow(),
+                code=NO_SERVER,
+                message=message,
+                retryable=False,
+            )
+            unit.events.add(lane.account_id, event)
+        return len(ended)
+
+
+def lacking_everywhere(lacks: Sequence[tuple[Missing, ...] | None]) -> tuple[Missing, ...]:
+    """What the seat lacks that lacks least; nothing if there is no seat, or one that can, or one (None)
+    of which nothing is known."""
+    known = [lack for lack in lacks if lack is not None]
+    if not known or len(known) < len(lacks):
+        return ()
+    return min(known, key=len)
+
+
+def _missing(
+    preset: Preset, choices: Mapping[str, str], seat: Capabilities | None
+) -> tuple[Missing, ...] | None:
+    return None if seat is None else missing_requirements(preset, seat.node_classes, seat.models, choices)
