@@ -49,7 +49,12 @@ def _blur(inputs: dict) -> tuple[object, ...]:
 _COMPUTED: dict[str, Callable[[dict], tuple[object, ...]]] = {
     "EmptyImage": _empty,
     "ImageBlur": _blur,
+    "ImageBlend": lambda inputs: (inputs["image2"],),
     "ImageInvert": lambda inputs: ([ImageOps.invert(image) for image in inputs["image"]],),
+    "ImageScale": lambda inputs: (
+        [image.resize((inputs["width"], inputs["height"])) for image in inputs["image"]],
+    ),
+    "JoinImageWithAlpha": lambda inputs: (inputs["image"],),
     "RepeatImageBatch": lambda inputs: (inputs["image"] * inputs["amount"],),
     "EmptyLatentImage": lambda inputs: ((inputs["width"], inputs["height"]),),
     "VAEEncode": lambda inputs: (inputs["pixels"][0].size,),

@@ -1,0 +1,165 @@
+"""A ComfyUI seat: the stand-in server runs what a worker sends, and workers die around it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.repositories.claims import Claim
+from cloud.repositories.database import Database
+from cloud.services.attempts import AttemptRules
+from cloud.services.waiting import NO_SERVER
+from cloud.worker.seat import Seat
+from shared.comfy.client import ComfyClient
+from shared.engines.base import Ticket
+from shared.engines.builtin.pool import ProcessPool
+from shared.engines.comfy import ComfyEngine
+from shared.jobs.state import JobState
+from tests.cloud.worker.shop import ACCOUNT, Shop
+from tests.support.comfy_server import ComfyServer, comfy_server
+
+pytestmark = pytest.mark.xdist_group("cloud-worker")
+
+MODEL = "random_sd15_fp16.safetensors"
+FEW, MANY = {"model": MODEL, "steps": 3}, {"model": MODEL, "steps": 100}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ComfyServer]:
+    async with comfy_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def shop(database: Database, tmp_path: Path) -> AsyncIterator[Shop]:
+    pool = ProcessPool(size=1)
+    shop = Shop(database, tmp_path, AttemptRules(), pool, preset_id="portrait-pro", lane_pool="comfy")
+    await shop.open()
+    yield shop
+    await pool.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _seat(shop: Shop, server: ComfyServer) -> AsyncIterator[Seat]:
+    """As of a new process: it knows nothing but the server's address."""
+    engine = ComfyEngine(client=ComfyClient(server.url), spool_folder=shop.folder / "spool")
+    try:
+        yield Seat(engine=engine, server=server.url, pools=frozenset({"comfy"}), capacity=2)
+    finally:
+        await engine.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _worker(shop: Shop, server: ComfyServer) -> AsyncIterator[asyncio.Event]:
+    async with _seat(shop, server) as seat, shop.worker(seats=[seat]) as stop:
+        yield stop
+
+
+async def _until_sent(shop: Shop, server: ComfyServer, count: int) -> None:
+    async with asyncio.timeout(20):
+        while server.count("POST", "/prompt") < count:  # noqa: ASYNC110 - the stand-in has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def _begun_by_the_dead(shop: Shop, server: ComfyServer, job_id: str) -> tuple[Claim, Ticket]:
+    """An attempt whose worker died as soon as the prompt ran; its lease is over."""
+    [lane] = (await shop.attempts.backlog(["comfy"])).lanes
+    claim = await shop.attempts.claim(lane, worker="dead")
+    assert claim is not None
+    assert claim.ref.job_id == job_id
+    async with _seat(shop, server) as seat:
+        async with shop.inputs().work(claim) as work:
+            ticket = await seat.engine.prepare(work)
+        await shop.attempts.store_ticket(claim.ref, ticket, server=server.url)
+        await seat.engine.start(ticket)
+        await server.until_begun(ticket.run_id)
+        await shop.attempts.mark_running(claim.ref, engine="comfy", server=server.url)
+    shop.move_clock(timedelta(seconds=31))
+    assert await shop.attempts.reap() == 1
+    return claim, ticket
+
+
+async def test_a_preset_with_a_checkpoint_is_run_and_told_about(shop: Shop, server: ComfyServer) -> None:
+    with shop.broadcast.watch(ACCOUNT) as watcher:
+        job_id = await shop.submit(values=FEW)
+        async with _worker(shop, server):
+            job = await shop.end_of(job_id)
+        kinds = {message.kind for message in (await watcher.take(1)).messages}
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 1), job.failure_message
+    assert {"progress", "preview"} <= kinds
+    assert await shop.blobs.size(shop.key(job.outputs[0].digest)) == job.outputs[0].bytes
+    assert [event for event in await shop.events(job_id) if event != "stage"] == [
+        "queued",
+        "started",
+        "completed",
+    ]
+
+
+async def test_a_running_prompt_of_a_dead_worker_is_adopted(shop: Shop, server: ComfyServer) -> None:
+    job_id = await shop.submit(values=MANY)
+    _, ticket = await _begun_by_the_dead(shop, server, job_id)
+    assert ticket.run_id not in server.execution.history
+    async with _worker(shop, server):
+        job = await shop.end_of(job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
+    assert server.begun == [ticket.run_id]
+
+
+async def test_a_finished_prompt_of_a_dead_worker_is_adopted(shop: Shop, server: ComfyServer) -> None:
+    job_id = await shop.submit(values=FEW)
+    _, ticket = await _begun_by_the_dead(shop, server, job_id)
+    await server.until_over(ticket.run_id)
+    async with _worker(shop, server):
+        job = await shop.end_of(job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
+    assert server.begun == [ticket.run_id]
+
+
+async def test_a_running_prompt_is_cancelled_and_its_neighbour_is_not(
+    shop: Shop, server: ComfyServer
+) -> None:
+    job_id = await shop.submit(values=MANY)
+    async with _worker(shop, server):
+        await shop.until_running(job_id)
+        neighbour = await shop.submit(values=FEW)
+        await _until_sent(shop, server, 2)
+        assert await shop.cancel(job_id)
+        assert (await shop.end_of(job_id)).state is JobState.CANCELLED
+        assert (await shop.end_of(neighbour)).state is JobState.COMPLETED
+
+
+async def test_one_prompt_waits_behind_the_running_one(shop: Shop, server: ComfyServer) -> None:
+    jobs = [await shop.submit(values=FEW | {"steps": 20, "seed": seed}) for seed in range(5)]
+    most = 0
+    async with _worker(shop, server):
+        async with asyncio.timeout(30):
+            while (await shop.job(jobs[-1])).state is not JobState.COMPLETED:
+                most = max(most, len(server.pending) + (server.running is not None))
+                await asyncio.sleep(0.005)
+        ended = [await shop.end_of(job_id) for job_id in jobs]
+    assert {(job.state, job.attempt) for job in ended} == {(JobState.COMPLETED, 1)}
+    assert most == 2
+
+
+async def test_a_server_killed_while_it_runs_gives_the_job_back(shop: Shop, server: ComfyServer) -> None:
+    job_id = await shop.submit(values=MANY)
+    async with _worker(shop, server):
+        await shop.until_running(job_id)
+        await server.restart()
+        job = await shop.end_of(job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
+    assert "requeued" in await shop.events(job_id)
+    assert len(server.begun) == 2
+
+
+async def test_a_model_that_no_seat_has_fails_the_job_at_once(shop: Shop, server: ComfyServer) -> None:
+    async with _worker(shop, server):
+        job = await shop.end_of(await shop.submit(values={"model": "nowhere.safetensors"}))
+        there = await shop.end_of(await shop.submit(values=FEW))
+    assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, NO_SERVER, 0)
+    assert "nowhere.safetensors" in (job.failure_message or "")
+    assert there.state is JobState.COMPLETED
+    assert len(server.begun) == 1
