@@ -9,6 +9,7 @@ from desktop.jobs.delivery import Deliverer
 from desktop.jobs.endings import ending_of
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.store import jobs as rows
+from desktop.store import ledger
 from desktop.store.database import Database
 from desktop.store.job import Delivery, Job, JobError
 from shared.engines.base import Engine
@@ -44,6 +45,16 @@ class Closing:
 
     async def cancelled(self, job: Job, engine: Engine | None = None) -> None:
         await self._close(job, engine, lambda c: rows.cancel_job(c, job.id, now=_now()))
+
+    async def called_off(self, job: Job) -> None:
+        """A hot folder's job whose file is not there, or another one: it never ran, and may come again."""
+
+        def record(connection: sqlite3.Connection) -> None:
+            if job.order.ledger_key is not None:
+                ledger.set_withdrawn(connection, job.order.ledger_key, withdrawn=True)
+            rows.cancel_job(connection, job.id, now=_now())
+
+        await self._close(job, None, record)
 
     async def clear_up(self, job: Job, engine: Engine | None) -> None:
         """What a dead process left undone. An engine that does not answer is asked again another time."""

@@ -19,13 +19,14 @@ from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
 from desktop.jobs.reuse import made_before
-from desktop.jobs.sources import checked_input, with_names
+from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input, with_names
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
 from desktop.store.twins import begin_copy
 from shared.engines.base import (
     Engine,
+    EngineUnavailable,
     GraphInput,
     GraphWork,
     InputFile,
@@ -97,11 +98,13 @@ class Course:
             return
         preset = await self.preset_of(job)
         if step is NextStep.PREPARE:
-            made = await made_before(self._database, job)
-            if made is None:
-                job = await self._prepare(job, preset, engine, cancel)
-            else:
-                job = await self._adopt_result(job, made)
+            try:
+                job = await self._begin(job, preset, engine, cancel)
+            except (SourceChanged, SourceUnreadable):
+                if job.order.ledger_key is None:
+                    raise
+                await self._closing.called_off(job)  # its hot folder takes the file up again
+                return
         if next_step(job) is NextStep.FOLLOW:
             job = await self._follow(job, preset, engine, cancel)
         if next_step(job) is NextStep.DELIVER:
@@ -119,10 +122,22 @@ class Course:
             case _:
                 assert_never(job.order.recipe)
 
+    async def _begin(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
+        made = await made_before(self._database, job)
+        try:
+            if made is not None:
+                return await self._adopt_result(job, made)
+            return await self._prepare(job, preset, engine, cancel)
+        except EngineUnavailable:
+            raise
+        except (SafelightError, OSError):
+            await _check_inputs(job, thoroughly=True)  # perhaps a file changed while it was taken
+            raise
+
     async def _prepare(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
         attempt = job.attempt + 1
         self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
-        files = [await asyncio.to_thread(checked_input, item) for item in job.order.inputs]
+        files = await _check_inputs(job)
         with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
             if preset is not None and not preset.manifest.instant(NODE_CLASSES):
                 files = [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
@@ -137,8 +152,7 @@ class Course:
 
     async def _adopt_result(self, job: Job, made: tuple[DeliveredOutput, ...]) -> Job:
         """Another name of content that was developed already: nothing to run, only to deliver."""
-        for item in job.order.inputs:
-            await asyncio.to_thread(checked_input, item)
+        await _check_inputs(job)
         outputs = tuple(DeliveredOutput(output=item.output) for item in made)
         return await self._move(job.id, lambda c: begin_copy(c, job.id, outputs))
 
@@ -235,6 +249,12 @@ class Course:
 
     def _tell(self, job: Job, event: JobEvent | None) -> None:
         self._queue.tell(JobChange(job, event))
+
+
+async def _check_inputs(job: Job, *, thoroughly: bool = False) -> list[InputFile]:
+    """Raises SourceUnreadable, SourceChanged."""
+    inputs = job.order.inputs
+    return [await asyncio.to_thread(checked_input, item, thoroughly=thoroughly) for item in inputs]
 
 
 async def _unless_cancelled(preparing: Coroutine[None, None, Ticket], cancel: asyncio.Event) -> Ticket | None:

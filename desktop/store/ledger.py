@@ -28,6 +28,7 @@ __all__ = [
     "forget_version",
     "has_open_jobs",
     "is_handled",
+    "is_withdrawn",
     "known_stamps",
     "latest_job",
     "ledger_key",
@@ -210,6 +211,11 @@ def set_withdrawn(connection: sqlite3.Connection, key: str, *, withdrawn: bool) 
     connection.execute("UPDATE ledger SET withdrawn = ? WHERE key = ?", (withdrawn, key))
 
 
+def is_withdrawn(connection: sqlite3.Connection, key: str) -> bool:
+    row = connection.execute("SELECT 1 FROM ledger WHERE key = ? AND withdrawn = 1", (key,)).fetchone()
+    return row is not None
+
+
 def withdrawn_keys(connection: sqlite3.Connection, folder: str) -> frozenset[str]:
     rows = connection.execute("SELECT key FROM ledger WHERE hot_folder = ? AND withdrawn = 1", (folder,))
     return frozenset(row["key"] for row in rows)
@@ -242,11 +248,17 @@ def queued_paths(connection: sqlite3.Connection, folder: str) -> dict[str, str]:
 
 
 def current_jobs(connection: sqlite3.Connection, folder: str) -> tuple[CurrentJob, ...]:
-    """What became of everything last seen in the folder, baseline left out."""
+    """What became of everything last seen in the folder, baseline left out.
+
+    A file that was renamed has no job of its own: its fate is that of its content.
+    """
     rows = connection.execute(
         """
         SELECT sightings.path, jobs.id, jobs.state, jobs.delivery FROM sightings
-        LEFT JOIN jobs ON jobs.seq = (SELECT max(seq) FROM jobs WHERE ledger_key = sightings.key)
+        LEFT JOIN jobs ON jobs.seq = coalesce(
+            (SELECT max(seq) FROM jobs WHERE ledger_key = sightings.key),
+            (SELECT max(seq) FROM jobs WHERE source_digest = sightings.digest AND batch = hot_folder)
+        )
         WHERE sightings.hot_folder = ? AND sightings.key IS NOT NULL
         """,
         (folder,),

@@ -107,7 +107,7 @@ class FolderWatch:
             folder=folder.id,
             database=database,
             queue=queue,
-            come_back=lambda path: self._arrivals.add(path, Evidence.SEEN),
+            come_back=self._come_back,
         )
         self._intake = Intake(
             folder=folder,
@@ -168,7 +168,9 @@ class FolderWatch:
                 break
             self._arrivals.hurry()
         jobs = await self._database.read(lambda c: rows.current_jobs(c, self._folder.id))
-        return tally(jobs, there=self._there, waiting=self._arrivals.count(Phase.HELD))
+        in_place = await self._check_source()
+        waiting = self._arrivals.count(Phase.HELD) + (not in_place)
+        return tally(jobs, there=self._there, waiting=waiting)
 
     async def _until_quiet(self) -> None:
         """Returns when no file is on its way and no job open that can go on."""
@@ -231,6 +233,11 @@ class FolderWatch:
         await asyncio.to_thread(self.source.watch)
         self._wants_scan = True
         self._notify(Notice(NoticeKind.RESUMED, f"{self._folder.source} is back: going on"))
+
+    async def _come_back(self, path: str) -> None:
+        """Look again at a file whose run was called off; all are looked at when the source is back."""
+        if await asyncio.to_thread(self.source.is_in_place):
+            self._arrivals.add(path, Evidence.SEEN)
 
     async def _see_off(self) -> None:
         while True:

@@ -2,10 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from desktop.jobs.queue import JobChange, JobQueue
-from desktop.jobs.sources import SourceChanged, SourceUnreadable
 from desktop.store import jobs as job_rows
 from desktop.store import ledger as rows
 from desktop.store.database import Database
@@ -14,8 +13,6 @@ from shared.jobs.events import Cancelled, Completed, Expired, Failed
 from shared.jobs.state import JobState, is_terminal
 
 __all__ = ["Withdrawals"]
-
-_SOURCE_GONE = {SourceChanged.code, SourceUnreadable.code}
 
 
 class Withdrawals:
@@ -26,7 +23,7 @@ class Withdrawals:
     """
 
     def __init__(
-        self, *, folder: str, database: Database, queue: JobQueue, come_back: Callable[[str], None]
+        self, *, folder: str, database: Database, queue: JobQueue, come_back: Callable[[str], Awaitable[None]]
     ) -> None:
         self._folder = folder
         self._database = database
@@ -82,13 +79,13 @@ class Withdrawals:
     def heard(self, change: JobChange) -> None:
         if change.job.order.batch != self._folder:
             return
-        called_off = change.job.order.ledger_key in self._called_off
+        key = change.job.order.ledger_key or ""
+        called_off = key in self._called_off
         match change.event:
-            case Cancelled() if called_off:
+            case Cancelled():  # the journal knows whether the folder or the user wanted that
+                self._called_off.add(key)
                 self._ended.put_nowait((change.job, True))
-            case Failed(code=code) if code in _SOURCE_GONE:
-                self._ended.put_nowait((change.job, True))
-            case Completed() | Failed() | Cancelled() | Expired() if called_off:
+            case Completed() | Failed() | Expired() if called_off:
                 self._ended.put_nowait((change.job, False))
             case _:
                 pass
@@ -101,17 +98,19 @@ class Withdrawals:
     async def _settle(self, job: Job, *, never_ran: bool) -> None:
         key = job.order.ledger_key or ""
 
-        def write(connection: sqlite3.Connection) -> None:
-            if never_ran:
+        def write(connection: sqlite3.Connection) -> bool:
+            forget = never_ran and rows.is_withdrawn(connection, key)
+            if forget:
                 rows.forget_version(connection, self._folder, key)
                 job_rows.release_keys(connection, [job.id])
             else:
                 rows.set_withdrawn(connection, key, withdrawn=False)
+            return forget
 
-        await self._database.write(write)
+        forgotten = await self._database.write(write)
         self._called_off.discard(key)
-        if never_ran:
-            self._come_back(job.order.relative_path.as_posix())
+        if forgotten:
+            await self._come_back(job.order.relative_path.as_posix())
 
 
 def _state(connection: sqlite3.Connection, key: str) -> JobState | None:

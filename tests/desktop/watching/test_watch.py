@@ -282,3 +282,16 @@ async def test_once_ends_with_a_tally(bench: Bench) -> None:
             tally = await finish_jobs(bench, watch_once=watch.run_once())
 
     assert tally == Tally(done=1, failed=1, waiting=1)
+
+
+async def test_a_failed_file_stays_failed_under_another_name(bench: Bench) -> None:
+    path = bench.put("broken.png", png(1)[:40])
+    bench.put("good.png", png(2))
+    async with bench.opened() as watch:
+        await finish_jobs(bench, watch_once=watch.run_once())
+    path.rename(bench.source / "renamed.png")
+    async with bench.opened() as watch:
+        tally = await finish_jobs(bench, watch_once=watch.run_once())
+
+    assert tally == Tally(done=1, failed=1)
+    assert len(await bench.jobs()) == 2
