@@ -7,7 +7,7 @@ key of a killed worker hides nothing for long; messages are JSON, since a pickle
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 QUEUE_NAME = "safelight:chores"
 _TIMEOUT_S = 30
 _RESTART_DELAY_S = 1.0
+_LAST_WORDS_S = 5.0
+_TAKING_S = 0.1
 
 
 async def run_on_arq(chores: Sequence[Chore], *, redis_url: str) -> None:
@@ -49,18 +51,29 @@ async def _run_until_redis_ends(chores: Sequence[Chore], *, redis_url: str) -> N
         await asyncio.wait([running])
         running.result()
     finally:
-        await _ended(running)
-        for task in worker.tasks.values():
-            task.cancel()
-        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        await _ended(worker, running)
+        await _finished(tuple(worker.tasks.values()))
         await pool.aclose(close_connection_pool=True)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Redis-py loses a cancellation that comes while it connects: ask until it is heard."""
+async def _ended(worker: Worker, task: asyncio.Task[None]) -> None:
+    """Redis-py leaves a connection behind where a cancellation meets it unwatching a key, so that no
+    task is being taken when it comes; one that comes while it connects it loses: ask until it is heard."""
+    worker.allow_pick_jobs = False
+    await asyncio.wait([task], timeout=_TAKING_S)
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.2)
+
+
+async def _finished(tasks: Collection[asyncio.Task[None]]) -> None:
+    """ARQ shields a task's last words to Redis: cancelled meanwhile, they would come, and connect, after
+    the pool was closed. A chore takes milliseconds, so that it is waited for instead."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_WORDS_S)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _worker(chores: Sequence[Chore], pool: ArqRedis) -> Worker:
