@@ -17,6 +17,7 @@ from shared.engines.builtin.validation import checked_graph
 from shared.errors import UsageError
 from shared.files import TEMPORARY_PREFIX
 from shared.media import ImageInfo, MediaLimits, extension_for, probe_image
+from shared.presets.acceptance import check_accepted
 from shared.presets.render import render
 
 __all__ = ["stage"]
@@ -102,6 +103,9 @@ def _planned_preset(work: PresetWork, limits: MediaLimits) -> _Plan:
     given = {
         name: [_probed(file, limits, field=name) for file in files] for name, files in work.inputs.items()
     }
+    for declared in work.preset.manifest.inputs:
+        for picture in given.get(declared.id, ()):
+            check_accepted(declared, picture.file.name, picture.info)
     first = {name: pictures[0].info for name, pictures in given.items() if pictures}
     rendered = render(
         work.preset,

@@ -14,6 +14,8 @@ from shared.comfy.graph_check import check_graph
 from shared.engines.base import GraphInput, GraphWork, InputFile, PresetWork, WorkRefused
 from shared.errors import UsageError
 from shared.media import ImageInfo, MediaLimits, extension_for, media_type_for, probe_image, sniff
+from shared.presets.acceptance import check_accepted
+from shared.presets.manifest import InputKind
 from shared.presets.render import Rendered, render
 from shared.presets.requirement import Missing, missing_requirements, require
 
@@ -66,6 +68,7 @@ class Staging:
             name: [await self._facts(file, field=name) for file in files]
             for name, files in work.inputs.items()
         }
+        _check_pictures(work, pictures)
         expected = {
             name: [f"{UPLOAD_FOLDER}/{_upload_name(file)}" for file in files]
             for name, files in work.inputs.items()
@@ -126,6 +129,17 @@ class Staging:
             stored = await self._client.upload(file.path, name=_upload_name(file))
             reference = self._references[file.digest] = stored.reference
         return reference
+
+
+def _check_pictures(work: PresetWork, pictures: _Pictures) -> None:
+    """Raises InvalidValue, WorkRefused naming the file."""
+    for declared in work.preset.manifest.inputs:
+        files = work.inputs.get(declared.id, ())
+        for file, info in zip(files, pictures.get(declared.id, ()), strict=True):
+            if info is not None:
+                check_accepted(declared, file.name, info)
+            elif declared.kind in {InputKind.IMAGE, InputKind.MASK}:
+                raise WorkRefused(f"{file.name} is no picture", field=declared.id, file=file.name)
 
 
 def _refused(problems: tuple[NodeProblem, ...]) -> WorkRefused:

@@ -83,6 +83,32 @@ def test_the_folder_may_ask_for_another_format(preset: Preset) -> None:
     assert item.metadata is MetadataPolicy.DROP_LOCATION
 
 
+@pytest.mark.parametrize(
+    ("policy", "made"),
+    [
+        (OutputPolicy(), ("a/b.webp", "image/webp", 70, MetadataPolicy.DROP)),
+        (OutputPolicy(drop_gps=True), ("a/b.webp", "image/webp", 70, MetadataPolicy.DROP)),
+        (OutputPolicy(suffix=".jpg", quality=50), ("a/b.jpg", "image/jpeg", 50, MetadataPolicy.DROP)),
+    ],
+)
+def test_the_preset_may_declare_its_format_and_the_folder_has_the_last_word(
+    preset: Preset, policy: OutputPolicy, made: tuple[str, str, int, MetadataPolicy]
+) -> None:
+    declared = replace(
+        preset.manifest.primary_output, format="webp", quality=70, metadata=MetadataPolicy.DROP
+    )
+    changed = replace(preset, manifest=replace(preset.manifest, outputs=(declared,)))
+    [item] = plan_preset_outputs(
+        _job("a/b.png", policy),
+        changed,
+        [_output(_node(preset))],
+        source_type="image/png",
+        source_frames=1,
+        default_quality=92,
+    )
+    assert (item.relative.as_posix(), item.media_type, item.quality, item.metadata) == made
+
+
 def test_other_nodes_and_previews_are_left_behind(preset: Preset) -> None:
     node = _node(preset)
     outputs = (_output("999"), _output(node, kind=OutputKind.PREVIEW), _output(node, 1))
