@@ -70,15 +70,16 @@ def require(preset: Preset, missing: Collection[Missing]) -> None:
 
 
 def _missing_node(need: NodeRequirement) -> Missing:
-    origin = (
-        "a newer ComfyUI"
-        if need.package == "comfyui"
-        else f"the custom node package {need.package}" + (f" at {need.ref}" if need.ref else "")
-    )
+    if need.package == "comfyui":
+        newest = f" to {need.ref} or later" if need.ref else ""
+        remedy = f"it is one of ComfyUI's own, so update ComfyUI{newest}"
+    else:
+        pinned = f" at {need.ref}" if need.ref else ""
+        remedy = f"install the custom node package {need.package}{pinned}"
     return Missing(
         kind=MissingKind.NODE,
         name=need.class_type,
-        message=f"the node class {need.class_type} is not installed; it comes with {origin}",
+        message=f"the node class {need.class_type} is not there: {remedy}",
     )
 
 
