@@ -23,6 +23,7 @@ from shared.jobs.events import JobEvent, Preview, Progress, Queued, Stage, Stage
 __all__ = ["RunProgress"]
 
 _MAX_STEPS = 1000
+_STEP_WEIGHT = 8.0
 _NEARLY_DONE = 0.99  # the outputs are still to be received and checked
 _SMALLEST_STEP = 0.001
 _MAX_TREE_CHARS = 16_384  # larger ones say nothing that single messages have not said
@@ -42,7 +43,7 @@ class _Position:
 
 
 class RunProgress:
-    """A node counts as much as it has steps: a sampler of twenty steps as twenty other nodes."""
+    """A node's weight is about the time it takes: one step of a sampler is worth many other nodes."""
 
     def __init__(self, *, ticket: Ticket, graph: Graph, server: str, now: Callable[[], datetime]) -> None:
         self._ticket = ticket
@@ -142,7 +143,7 @@ class RunProgress:
 
 def _weight(node: Node) -> float:
     steps = node.inputs.get("steps")
-    return float(min(steps, _MAX_STEPS)) if isinstance(steps, int) and steps > 1 else 1.0
+    return min(steps, _MAX_STEPS) * _STEP_WEIGHT if isinstance(steps, int) and steps > 0 else 1.0
 
 
 def _loads_model(node: Node) -> bool:
