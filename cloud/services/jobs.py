@@ -20,6 +20,7 @@ from cloud.services.presets import Presets
 from cloud.services.views import job_view
 from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
 from shared.errors import JsonValue
+from shared.failpoints import failpoint
 from shared.ids import derived_key, new_id
 from shared.jobs.events import Cancelled, Queued
 from shared.jobs.state import JobState
@@ -136,6 +137,7 @@ class Jobs:
                 raise
             raise InFlight("the first request with this Idempotency-Key has not ended yet") from error
         if not submitted.replayed:
+            failpoint("submit.committed")
             await self._queue.ring(Bell.JOBS)
             await self._queue.ring(Bell.EVENTS)
         return submitted

@@ -12,6 +12,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.events import LastingEvent
 from cloud.repositories.unit import Unit
 from shared.api.events import TERMINAL_EVENTS
+from shared.failpoints import failpoint
 
 __all__ = ["PASSING_SLOTS", "EventPublisher"]
 
@@ -31,6 +32,7 @@ class EventPublisher:
         while events := await self._database.write(_number_unpublished):
             for event in events:
                 await self._tell(event)
+            failpoint("publisher.told")
             await self._database.write(partial(_mark_published, events))
             published += len(events)
         return published

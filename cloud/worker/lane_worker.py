@@ -20,6 +20,7 @@ from cloud.worker.seat import Seat, can_run
 from cloud.worker.seat_watch import SeatWatch
 from shared.engines.base import EngineUnavailable
 from shared.errors import TransientError
+from shared.failpoints import failpoint
 from shared.presets.bundle import Preset
 
 __all__ = ["LaneWorker"]
@@ -90,6 +91,7 @@ class LaneWorker:
             return False
         if claim is None:
             return False
+        failpoint("attempt.claimed")
         task = asyncio.create_task(self._see_through(claim, since), name=f"attempt-{claim.ref.job_id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)

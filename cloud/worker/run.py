@@ -23,6 +23,7 @@ from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from shared.engines.base import EngineUnavailable, RunLost, Ticket
 from shared.errors import FatalError, TransientError, UsageError
+from shared.failpoints import failpoint
 from shared.jobs.events import (
     Cancelled,
     Completed,
@@ -130,6 +131,7 @@ class AttemptRunner:
             await self._stopped(claim, signals)
             return
         await self._engine.start(ticket)
+        failpoint("attempt.started")
         await self._see_through(claim, ticket, signals, begun)
 
     def _left_behind(self, claim: Claim) -> Ticket | None:
@@ -146,6 +148,7 @@ class AttemptRunner:
         async with self._inputs.work(claim) as work:
             ticket = await self._engine.prepare(work)
         await self._persist(lambda: self._attempts.store_ticket(claim.ref, ticket, server=self._seat.server))
+        failpoint("attempt.ticket_stored")
         return ticket
 
     async def _see_through(self, claim: Claim, ticket: Ticket, signals: Signals, begun: _Begun) -> None:
@@ -202,10 +205,13 @@ class AttemptRunner:
                 assert_never(event)
 
     async def _complete(self, ref: AttemptRef, claim: Claim, ticket: Ticket, end: Completed) -> None:
+        failpoint("attempt.run_ended")
         await self._persist(lambda: self._attempts.begin_saving(ref))
         for output in end.outputs:
             await self._saver.save(self._engine, claim, ticket, output)
+        failpoint("attempt.saved")
         await self._persist(lambda: self._attempts.complete(ref, end.outputs))
+        failpoint("attempt.completed")
 
     async def _failed(self, ref: AttemptRef, end: Failed) -> None:
         """What may go better elsewhere is tried again, but not for ever."""

@@ -2,61 +2,20 @@
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from shared.api.jobs import Job, JobInput, JobRequest
-from shared.files import digest_file
 from shared.ids import new_id
 from shared.jobs.state import JobState
-from shared.presets.bundle import shipped_presets_folder
-from shared.sdk.client import BlockingCloudClient
 from shared.sdk.operations import Download
-from tests.support.cloud_processes import CloudProcesses
+from tests.journeys.cluster import PHOTO, Cluster, open_cluster
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
 pytestmark = pytest.mark.xdist_group("cluster")
-
-PHOTO = shipped_presets_folder() / "samples" / "cat.jpg"
-LEASE_S = 3
-
-
-class Cluster:
-    def __init__(self, processes: CloudProcesses, postgres: PostgresServer, database: str) -> None:
-        self.processes = processes
-        self._postgres = postgres
-        self._database = database
-        key = processes.run("keys", "create")
-        processes.serve("--no-worker")  # workers are begun by the tests, and killed
-        self.client = BlockingCloudClient(server_url=processes.url, api_key=key)
-
-    def submit(self, photo: Path = PHOTO, *, key: str | None = None) -> str:
-        digest = digest_file(photo)
-        self.client.upload_artifact(photo, digest)
-        request = JobRequest(preset="noir", inputs={"photo": [JobInput(digest=digest, name=photo.name)]})
-        return self.client.submit_job(request, idempotency_key=key or new_id()).id
-
-    def until(self, job_id: str, reached: Callable[[Job], bool], *, within_s: float = 60) -> Job:
-        until = time.monotonic() + within_s
-        while not reached(job := self.client.get_job(job_id)):
-            assert time.monotonic() < until, f"{job.state}\n{self.processes.logs()[-6000:]}"
-            time.sleep(0.05)
-        return job
-
-    def end_of(self, job_id: str, *, within_s: float = 60) -> Job:
-        ends = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
-        return self.until(job_id, lambda job: job.state in ends, within_s=within_s)
-
-    def events(self, job_id: str) -> list[str]:
-        rows = self._postgres.execute(
-            f"SELECT kind FROM events WHERE job_id = '{job_id}' ORDER BY id",  # noqa: S608 - our own id
-            database=self._database,
-        )
-        return [row["kind"] for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -70,23 +29,9 @@ def redis() -> Iterator[RedisServer]:
 def cluster(
     tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, redis: RedisServer
 ) -> Iterator[Cluster]:
-    url = postgres_server.new_database()
     folder = tmp_path_factory.mktemp("cluster")
-    settings = {
-        "SAFELIGHT_DATABASE_URL": url,
-        "SAFELIGHT_REDIS_URL": redis.url,
-        "SAFELIGHT_SECRET_KEY": "of the tests, and long enough to be one",
-        "SAFELIGHT_LEASE_S": str(LEASE_S),
-        "SAFELIGHT_REAP_EVERY_S": "1",
-    }
-    processes = CloudProcesses(folder, settings)
-    processes.run("migrate")
-    try:
-        cluster = Cluster(processes, postgres_server, url.rpartition("/")[2])
+    with open_cluster(folder, postgres_server, redis, LEASE_S="3", REAP_EVERY_S="1") as cluster:
         yield cluster
-        cluster.client.close()
-    finally:
-        processes.close()
 
 
 @pytest.fixture(scope="module")

@@ -41,18 +41,19 @@ class CloudProcesses:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def serve(self, *options: str) -> subprocess.Popen[bytes]:
+    def serve(self, *options: str, failpoint: str = "") -> subprocess.Popen[bytes]:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        process = self._start("serve", "--port", str(port), *options)
+        process = self._start("serve", "--port", str(port), *options, failpoint=failpoint)
         until = time.monotonic() + _START_S
         while not self._is_ready():
             assert process.poll() is None, self.logs()
             assert time.monotonic() < until, self.logs()
         return process
 
-    def worker(self) -> subprocess.Popen[bytes]:
-        process = self._start("worker")
+    def worker(self, *, failpoint: str = "") -> subprocess.Popen[bytes]:
+        """With a failpoint, it is killed there."""
+        process = self._start("worker", failpoint=failpoint)
         self._workers.append(process)
         return process
 
@@ -73,11 +74,14 @@ class CloudProcesses:
                 process.kill()
                 process.wait()
 
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+    def _start(self, *words: str, failpoint: str = "") -> subprocess.Popen[bytes]:
         log = self._folder / f"{len(self._running)}-{words[0]}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, *words], env=self._environment, stdout=file, stderr=file
+                [sys.executable, "-c", _PROGRAM, *words],
+                env=self._environment | ({"FAILPOINT": f"{failpoint}:kill"} if failpoint else {}),
+                stdout=file,
+                stderr=file,
             )
         self._running.append(process)
         return process

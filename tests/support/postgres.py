@@ -52,15 +52,15 @@ class PostgresServer:
         )
         self._wait()
 
-    def execute(self, statement: str, *, database: str = "postgres") -> list[asyncpg.Record]:
-        return asyncio.run(self.fetch(statement, database))
+    def execute(self, statement: str, *values: object, database: str = "postgres") -> list[asyncpg.Record]:
+        return asyncio.run(self.fetch(statement, database, *values))
 
-    async def fetch(self, statement: str, database: str) -> list[asyncpg.Record]:
+    async def fetch(self, statement: str, database: str, *values: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(
             host="127.0.0.1", port=self.port, user="safelight", database=database, timeout=5
         )
         try:
-            return await connection.fetch(statement)
+            return await connection.fetch(statement, *values)
         finally:
             await connection.close()
 
