@@ -55,6 +55,9 @@ lock:
 		--extra desktop --extra google -c requirements/dev.txt pyproject.toml -o requirements/desktop.txt
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
 		--extra cloud -c requirements/dev.txt pyproject.toml -o requirements/cloud.txt
+	grep '^hatchling==' requirements/dev.txt | tr -d '\\' | \
+		uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet \
+		- -o requirements/build.txt
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -60,7 +60,7 @@ def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
         uploads=f"{API}/uploads/",
         upload_limit=settings.max_upload_bytes,
     )
-    return HostCheck(limited, allowed=settings.allowed_hosts)
+    return HostCheck(limited, allowed=settings.hosts)
 
 
 def _over_tls(settings: Settings) -> bool:

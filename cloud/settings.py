@@ -1,21 +1,25 @@
 """The settings of a cloud process: SAFELIGHT_* variables over a TOML file, typed and checked at the start."""
 
+import json
 import os
 import secrets
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 from cloud.errors import BadSettings
+from shared.comfy.address import InvalidAddress, parse_address
 
 __all__ = ["Environment", "Settings", "load_settings"]
 
@@ -23,6 +27,27 @@ _CONFIG_VARIABLE = "SAFELIGHT_CONFIG"
 _SHORTEST_SECRET = 32
 _SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
 _MB = 1024 * 1024
+
+
+def _split(given: object) -> object:
+    """A variable lists words as `a,b` or as JSON; a TOML file as an array."""
+    if not isinstance(given, str):
+        return given
+    if given.lstrip().startswith("["):
+        return json.loads(given)
+    return tuple(word.strip() for word in given.split(",") if word.strip())
+
+
+def _server_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        try:
+            parse_address(url)
+        except InvalidAddress as error:
+            raise ValueError(error.message) from error
+    return tuple(dict.fromkeys(urls))
+
+
+_Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Environment(StrEnum):
@@ -47,8 +72,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
-    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
-    comfyui_urls: tuple[str, ...] = ()
+    allowed_hosts: _Words = ("127.0.0.1", "localhost", "[::1]")  # beside the one of public_url
+    comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
     max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
@@ -100,6 +125,12 @@ class Settings(BaseSettings):
         """Where clients reach us: scheme and host, without a path."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104 - no binding
         return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names under which clients may call us."""
+        own = urlsplit(self.public_url or "").hostname
+        return self.allowed_hosts if own is None else (*self.allowed_hosts, own)
 
     @property
     def pools(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 from cloud.settings import Settings
 from cloud.worker.seat import Seat
+from shared.comfy.address import parse_address
 from shared.comfy.client import ComfyClient
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
@@ -35,12 +36,13 @@ async def _builtin(settings: Settings, stack: contextlib.AsyncExitStack) -> Seat
 
 
 def _comfy(settings: Settings, url: str, stack: contextlib.AsyncExitStack) -> Seat:
-    folder = settings.data_dir / "engines" / f"comfy-{sha256(url.encode()).hexdigest()[:12]}"
+    server = parse_address(url).url  # without its password, since events tell it
+    folder = settings.data_dir / "engines" / f"comfy-{sha256(server.encode()).hexdigest()[:12]}"
     engine = ComfyEngine(client=ComfyClient(url), spool_folder=folder)
     stack.push_async_callback(engine.aclose)
     return Seat(
         engine=engine,
-        server=url,
+        server=server,
         pools=frozenset({"comfy"}),
         capacity=1 + _BEHIND_THE_RUNNING,
         switch_cost_s=_COMFY_SWITCH_S,

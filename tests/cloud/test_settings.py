@@ -49,6 +49,7 @@ def test_variables_come_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ({"SAFELIGHT_ENVIRONMENT": "production"}, "SAFELIGHT_SECRET_KEY"),
         ({"SAFELIGHT_DATABASE_URL": "postgresql://x/y"}, "SAFELIGHT_SECRET_KEY"),
         ({"SAFELIGHT_ENVIRONMENT": "production", "SAFELIGHT_SECRET_KEY": SECRET}, "SAFELIGHT_PUBLIC_URL"),
+        ({"SAFELIGHT_COMFYUI_URLS": "ftp://gpu"}, "SAFELIGHT_COMFYUI_URLS"),
         ({"SAFELIGHT_CONFIG": "/nowhere.toml"}, "SAFELIGHT_CONFIG"),
     ],
 )
@@ -60,6 +61,19 @@ def test_wrong_setting_is_named_and_its_value_is_not_told(
     with pytest.raises(BadSettings, match=named) as caught:
         load_settings()
     assert "short" not in caught.value.message.replace("short ", "")
+
+
+@pytest.mark.parametrize("written", ["http://a:8188, http://b", '["http://a:8188", "http://b"]'])
+def test_lists_are_written_with_commas_or_as_json(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("SAFELIGHT_COMFYUI_URLS", written)
+    settings = load_settings()
+    assert settings.comfyui_urls == ("http://a:8188", "http://b")
+    assert settings.pools == ("builtin", "comfy")
+
+
+def test_the_public_name_is_answered_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFELIGHT_PUBLIC_URL", "https://Pictures.example:8443")
+    assert load_settings().hosts[-1] == "pictures.example"
 
 
 def test_postgres_is_reached_by_our_driver(monkeypatch: pytest.MonkeyPatch) -> None:
