@@ -15,6 +15,7 @@ from types import TracebackType
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
+from desktop.app.garbage import GarbageRounds
 from desktop.state.doorbell import Doorbell, ring
 from desktop.state.pictures import Pictures
 from desktop.state.remembered import Remembered
@@ -44,6 +45,7 @@ def run_window(
     paths: Sequence[Path],
 ) -> int:
     """Fill the window, put the core behind it, and return when it has closed."""
+    GarbageRounds(application).begin()
     application.setQuitOnLastWindowClosed(False)  # the core is closed first
     session = new_session(folder, remembered)
     furnish(window, session)

@@ -1,0 +1,42 @@
+import gc
+import threading
+import weakref
+
+import pytest
+from PySide6.QtCore import QObject
+from pytestqt.qtbot import QtBot
+
+from desktop.app.garbage import GarbageRounds, due_generation
+
+
+class _Knot:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize(
+    ("counts", "due"),
+    [((700, 50, 50), None), ((701, 10, 50), 0), ((701, 11, 10), 1), ((701, 11, 11), 2)],
+)
+def test_collects_what_the_interpreter_would(counts: tuple[int, int, int], due: int | None) -> None:
+    assert due_generation(counts, (700, 10, 10)) == due
+
+
+def test_garbage_of_other_threads_ends_on_this_one(qtbot: QtBot) -> None:
+    ended_on: list[threading.Thread] = []
+
+    def litter() -> None:
+        weakref.finalize(_Knot(), lambda: ended_on.append(threading.current_thread()))
+        for _ in range(20_000):
+            _Knot()
+
+    owner = QObject()
+    GarbageRounds(owner).begin()
+    worker = threading.Thread(target=litter)
+    worker.start()
+    worker.join()
+
+    assert ended_on == []
+    qtbot.waitUntil(lambda: bool(ended_on), timeout=5000)
+    assert ended_on == [threading.main_thread()]
+    assert not gc.isenabled()
