@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -22,6 +23,7 @@ def _themed(qapp: QApplication) -> None:
 def session(tmp_path: Path, qtbot: QtBot) -> Iterator[Session]:
     session = a_session(tmp_path)
     yield session
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # widgets go before their models
     session.close()
 
 
