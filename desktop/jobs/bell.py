@@ -1,19 +1,45 @@
 """What wakes the runner."""
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-__all__ = ["Bell"]
+from desktop.store.job import Job
+
+__all__ = ["Bell", "Call"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`look`: the journal has news. `rescan`: older jobs now belong to this process too.
+
+    `jobs` are those that this process has just journalled, and nobody has touched since.
+    """
+
+    look: bool
+    rescan: bool
+    jobs: tuple[Job, ...]
 
 
 class Bell:
-    """Rung when there may be work. `rescan` says that older jobs now belong to this process too."""
-
     def __init__(self) -> None:
         self._rung = asyncio.Event()
+        self._look = False
         self._rescan = True
+        self._jobs: list[Job] = []
 
     def ring(self, *, rescan: bool = False) -> None:
+        self._look = True
         self._rescan = self._rescan or rescan
+        self._rung.set()
+
+    def hand_over(self, jobs: Iterable[Job]) -> None:
+        """New jobs, so that the runner need not look for them."""
+        self._jobs += jobs
+        self._rung.set()
+
+    def wake(self) -> None:
+        """There is room for what waits; the journal has no news."""
         self._rung.set()
 
     async def wait(self, timeout_s: float) -> None:
@@ -23,9 +49,10 @@ class Bell:
         except TimeoutError:
             return
 
-    def answer(self) -> tuple[bool, bool]:
-        """Whether it was rung, and whether all open jobs are to be looked at; both are reset."""
-        answer = (self._rung.is_set(), self._rescan)
+    def answer(self) -> Call:
+        """What it was rung for since the last answer."""
+        call = Call(self._look, self._rescan, tuple(self._jobs))
         self._rung.clear()
-        self._rescan = False
-        return answer
+        self._look = self._rescan = False
+        self._jobs.clear()
+        return call

@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,25 +123,29 @@ class Course:
                 assert_never(job.order.recipe)
 
     async def _begin(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
-        made = await made_before(self._database, job)
         try:
+            made, files = await asyncio.gather(made_before(self._database, job), _checked_inputs(job))
             if made is not None:
                 return await self._adopt_result(job, made)
-            return await self._prepare(job, preset, engine, cancel)
+            return await self._prepare(job, preset, files, engine, cancel)
         except EngineUnavailable:
             raise
         except (SafelightError, OSError):
-            await _check_inputs(job, thoroughly=True)  # perhaps a file changed while it was taken
+            await _checked_inputs(job, thoroughly=True)  # perhaps a file changed while it was taken
             raise
 
-    async def _prepare(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
+    async def _prepare(
+        self,
+        job: Job,
+        preset: Preset | None,
+        files: Sequence[InputFile],
+        engine: Engine,
+        cancel: asyncio.Event,
+    ) -> Job:
         attempt = job.attempt + 1
         self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
-        files = await _check_inputs(job)
-        with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
-            if preset is not None and not preset.manifest.instant(NODE_CLASSES):
-                files = [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
-            ticket = await _unless_cancelled(engine.prepare(_work(job, preset, files, attempt)), cancel)
+        async with _in_their_colours(files, preset) as ready:
+            ticket = await _unless_cancelled(engine.prepare(_work(job, preset, ready, attempt)), cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)
@@ -152,7 +156,6 @@ class Course:
 
     async def _adopt_result(self, job: Job, made: tuple[DeliveredOutput, ...]) -> Job:
         """Another name of content that was developed already: nothing to run, only to deliver."""
-        await _check_inputs(job)
         outputs = tuple(DeliveredOutput(output=item.output) for item in made)
         return await self._move(job.id, lambda c: begin_copy(c, job.id, outputs))
 
@@ -251,10 +254,25 @@ class Course:
         self._queue.tell(JobChange(job, event))
 
 
-async def _check_inputs(job: Job, *, thoroughly: bool = False) -> list[InputFile]:
+async def _checked_inputs(job: Job, *, thoroughly: bool = False) -> list[InputFile]:
     """Raises SourceUnreadable, SourceChanged."""
-    inputs = job.order.inputs
-    return [await asyncio.to_thread(checked_input, item, thoroughly=thoroughly) for item in inputs]
+
+    def check() -> list[InputFile]:
+        return [checked_input(item, thoroughly=thoroughly) for item in job.order.inputs]
+
+    return await asyncio.to_thread(check)
+
+
+@asynccontextmanager
+async def _in_their_colours(
+    files: Sequence[InputFile], preset: Preset | None
+) -> AsyncIterator[Sequence[InputFile]]:
+    """While inside, the files as the preset wants them: models know nothing but sRGB."""
+    if preset is None or preset.manifest.instant(NODE_CLASSES):
+        yield files
+        return
+    with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
+        yield [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
 
 
 async def _unless_cancelled(preparing: Coroutine[None, None, Ticket], cancel: asyncio.Event) -> Ticket | None:
@@ -289,7 +307,7 @@ async def _cancelling(engine: Engine, ticket: Ticket, cancel: asyncio.Event) -> 
         task.result()
 
 
-def _work(job: Job, preset: Preset | None, files: list[InputFile], attempt: int) -> Work:
+def _work(job: Job, preset: Preset | None, files: Sequence[InputFile], attempt: int) -> Work:
     match job.order.recipe:
         case PresetRecipe() as recipe if preset is not None:
             by_slot: defaultdict[str, tuple[InputFile, ...]] = defaultdict(tuple)

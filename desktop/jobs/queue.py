@@ -75,19 +75,19 @@ class JobQueue:
             if also is not None:
                 for job_id, _ in answers:
                     also(connection, job_id)
-            told = [job_id for job_id, inserted in answers if inserted] if self._listeners else []
-            return answers, [rows.find_job(connection, job_id) for job_id in told]
+            new_ids = [job_id for job_id, inserted in answers if inserted]
+            return answers, [rows.find_job(connection, job_id) for job_id in new_ids]
 
-        answers, told = await self._database.write(insert)
+        answers, added = await self._database.write(insert)
         failpoint("job.journalled")
         known = frozenset(
             new.key for new, (_, inserted) in zip(new_jobs, answers, strict=True) if not inserted
         )
         if known:
             await self.adopt(keys=known)
-        for job in told:
+        self._bell.hand_over(added)
+        for job in added:
             self.tell(JobChange(job, Queued(job_id=job.id, attempt=1, at=job.created_at)))
-        self._bell.ring()
         return tuple(job_id for job_id, _ in answers)
 
     async def refuse(

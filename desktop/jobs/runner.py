@@ -65,6 +65,7 @@ class JobRunner:
         self._patience_s = patience_s
         self._lanes: dict[str, _Lane] = {}
         self._known: set[str] = set()
+        self._untouched: dict[str, Job] = {}  # as the journal has them
         self._cancels: dict[str, asyncio.Event] = {}
         self._unreachable_since: dict[str, float] = {}
         self._put_off: deque[tuple[float, str]] = deque()
@@ -76,12 +77,14 @@ class JobRunner:
         """Until cancelled. What is open then stays in the journal, for the next process."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                rung, rescan = self._bell.answer()
-                if rescan:
+                call = self._bell.answer()
+                if call.rescan:
                     self._after, self._redeliver_at = 0, 0.0
-                if rung or rescan or await self._changed_by_others():
+                looks = call.look or call.rescan or (not call.jobs and await self._changed_by_others())
+                if looks:
                     await self._take_cancels()
                     await self._take_new()
+                await self._take_handed_over(call.jobs, untouched=not looks)
                 await self._take_put_off()
                 await self._take_unfinished()
                 self._fill(tasks)
@@ -106,6 +109,14 @@ class JobRunner:
                     await self._route(job)
             if len(found) < _CHUNK:
                 return
+
+    async def _take_handed_over(self, jobs: tuple[Job, ...], *, untouched: bool) -> None:
+        for job in jobs:
+            if job.id not in self._known and job.seq > self._after:  # else they were found already
+                self._known.add(job.id)
+                if untouched:
+                    self._untouched[job.id] = job
+                await self._route(job)
 
     async def _take_unfinished(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -171,25 +182,27 @@ class JobRunner:
                 job_id = lane.waiting.popleft()
                 lane.open += 1
                 self._cancels[job_id] = asyncio.Event()
-                tasks.create_task(self._run_one(job_id, lane))
+                tasks.create_task(self._run_one(job_id, lane, self._untouched.get(job_id)))
+        self._untouched.clear()  # whoever waits may be cancelled meanwhile
 
-    async def _run_one(self, job_id: str, lane: _Lane) -> None:
+    async def _run_one(self, job_id: str, lane: _Lane, untouched: Job | None) -> None:
         at_engine = True
 
         def left_engine() -> None:
             nonlocal at_engine
             lane.open -= at_engine
             at_engine = False
-            self._bell.ring()
+            self._bell.wake()
 
         try:
-            await self._run_guarded(job_id, lane, left_engine)
+            job = untouched or await self._queue.get(job_id)
+            await self._run_guarded(job, lane, left_engine)
         finally:
             left_engine()
             del self._cancels[job_id]
 
-    async def _run_guarded(self, job_id: str, lane: _Lane, left_engine: Callable[[], None]) -> None:
-        job = await self._queue.get(job_id)
+    async def _run_guarded(self, job: Job, lane: _Lane, left_engine: Callable[[], None]) -> None:
+        job_id = job.id
         with structlog.contextvars.bound_contextvars(job=job_id, engine=lane.seat.key):
             try:
                 await self._course.run(job, lane.seat.engine, self._cancels[job_id], left_engine)

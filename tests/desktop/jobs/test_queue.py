@@ -56,6 +56,23 @@ async def test_a_known_key_is_the_same_job(database: Database, tmp_path: Path) -
     assert (await queue.get(first)).order == new_job("k")
 
 
+async def test_new_jobs_are_handed_to_the_runner_and_known_ones_are_not(
+    database: Database, tmp_path: Path
+) -> None:
+    bell = Bell()
+    with Holder(tmp_path / "holders") as holder:
+        queue = JobQueue(database=database, holder=holder, bell=bell)
+        first = await queue.submit_all([new_job("a"), new_job("b")])
+        await queue.submit(new_job("a"))
+        call = bell.answer()
+        assert tuple(job.id for job in call.jobs) == first
+        assert call.jobs[0] == await queue.get(first[0])
+        assert not call.look
+        await queue.cancel(first[0])
+        call = bell.answer()
+        assert (call.look, call.jobs) == (True, ())
+
+
 async def test_a_failed_job_counts_no_longer_where_that_is_asked(database: Database, tmp_path: Path) -> None:
     with Holder(tmp_path / "holders") as holder:
         queue = _queue(database, holder)
