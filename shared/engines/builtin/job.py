@@ -86,10 +86,11 @@ class _Job:
             )
 
     def _outputs(self) -> tuple[Output, ...]:
+        self._folder.outputs.mkdir(exist_ok=True)
         files = self._request.files
         graph = checked_graph(self._request.graph, files.keys())
         around = Surroundings(
-            files={place: self._folder.inputs / name for place, name in files.items()},
+            files={place: self._folder.path / name for place, name in files.items()},
             folder=self._folder.outputs,
             now=datetime.now().astimezone(),
             on_progress=self._on_progress,

@@ -81,11 +81,9 @@ def is_terminal(event: JobEvent) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    path: Path
+    """Input files lie in `path` itself; their names begin with a digest."""
 
-    @property
-    def inputs(self) -> Path:
-        return self.path / "inputs"
+    path: Path
 
     @property
     def outputs(self) -> Path:
@@ -113,7 +111,6 @@ class RunFolder:
         """Drop what an earlier process left when it died in the middle of this run."""
         (self.path / _EVENTS).unlink(missing_ok=True)
         shutil.rmtree(self.outputs, ignore_errors=True)
-        self.outputs.mkdir()
 
     def append(self, event: JobEvent) -> None:
         """One write, so that readers of other processes see whole lines; the last may be cut."""

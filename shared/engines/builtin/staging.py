@@ -68,11 +68,10 @@ def stage(work: Work, folder: RunFolder, limits: MediaLimits) -> Request:
         memory_bytes=_needed_bytes(plan),
     )
     staged = RunFolder(folder.path.with_name(TEMPORARY_PREFIX + folder.path.name))
-    staged.inputs.mkdir(parents=True)
-    staged.outputs.mkdir()
+    staged.path.mkdir(parents=True)
     try:
         for picture in {picture.staged_name: picture for picture in plan.pictures.values()}.values():
-            _copy(picture, staged.inputs / picture.staged_name)
+            _copy(picture, staged.path / picture.staged_name)
         staged.write_request(request)
         staged.path.rename(folder.path)
         return request
