@@ -152,6 +152,7 @@ _BRANDS = {
 }
 _HEAD_BYTES = 64
 _SEARCHED_BYTES = 1 << 20
+_TAIL_BYTES = 4096
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
     OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error,
@@ -380,16 +381,22 @@ def _require_end(path: Path, media_type: str) -> None:
     with path.open("rb") as file:
         match media_type:
             case "image/png":
-                complete = _holds(file, b"IEND\xaeB`\x82", start=0)
+                complete = _ends(file, b"IEND\xaeB`\x82", start=0)
             case "image/gif":
                 file.seek(-min(64, path.stat().st_size), 2)
                 complete = file.read().rstrip(b"\0").endswith(b";")
             case "image/jpeg":
-                complete = _holds(file, b"\xff\xd9", start=_start_of_scan(file))
+                complete = _ends(file, b"\xff\xd9", start=_start_of_scan(file))
             case _:
                 complete = True
     if not complete:
         raise BrokenMedia(f"{path.name} is cut off at its end", file=path.name)
+
+
+def _ends(file: BinaryIO, marker: bytes, *, start: int) -> bool:
+    """Nearly always within the last bytes; but what some programs append is long."""
+    tail = max(start, file.seek(0, 2) - _TAIL_BYTES)
+    return _holds(file, marker, start=tail) or _holds(file, marker, start=start)
 
 
 def _holds(file: BinaryIO, marker: bytes, *, start: int) -> bool:
