@@ -15,9 +15,11 @@ from desktop.jobs.runner import JobRunner
 from desktop.runtime.engine_makers import engine_makers
 from desktop.runtime.runtime import Runtime
 from desktop.settings import Settings
+from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import EngineChoice
+from shared.engines.builtin.sweep import sweep
 from shared.presets.bundle import shipped_presets_folder
 
 __all__ = ["open_runtime"]
@@ -67,7 +69,7 @@ async def open_runtime(
                 catalog=catalog,
                 engines=engines,
             )
-            work = [runner.run()]
+            work = [runner.run(), _sweep(database, settings)]
             work += [_adopt_for_ever(queue)] if adopt else []
             work += [engines.prestart()] if prestart else []
             async with _at_work(work):
@@ -103,6 +105,12 @@ async def _adopt_for_ever(queue: JobQueue) -> None:
     while True:
         await queue.adopt()
         await asyncio.sleep(_ADOPT_EVERY_S)
+
+
+async def _sweep(database: Database, settings: Settings) -> None:
+    """Remove what dead processes left of the built-in engine's runs."""
+    in_use = await database.read(rows.runs_in_use)
+    await asyncio.to_thread(sweep, settings.paths.engine_state / "builtin", keep=in_use)
 
 
 @asynccontextmanager

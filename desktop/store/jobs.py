@@ -34,6 +34,7 @@ __all__ = [
     "release_keys",
     "request_cancel",
     "requeue_job",
+    "runs_in_use",
     "unfinished_jobs",
 ]
 
@@ -127,6 +128,15 @@ def holders_of_open_jobs(connection: sqlite3.Connection) -> frozenset[str]:
     )
     rows = connection.execute(query)
     return frozenset(row["holder"] for row in rows)
+
+
+def runs_in_use(connection: sqlite3.Connection) -> frozenset[str]:
+    """The runs at engines that a job, of whichever process, has not done with."""
+    query = (
+        f"SELECT ticket FROM jobs WHERE ticket IS NOT NULL AND {_OPEN} "  # noqa: S608
+        f"UNION ALL SELECT ticket FROM jobs WHERE ticket IS NOT NULL AND {_UNFINISHED}"
+    )
+    return frozenset(Ticket.from_json(row["ticket"]).run_id for row in connection.execute(query))
 
 
 def adopt_jobs(

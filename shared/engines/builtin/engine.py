@@ -165,8 +165,9 @@ class BuiltinEngine:
     async def _owned(self, run: _ActiveRun) -> None:
         try:
             end = await self._ended(run)
-            if run.folder.is_known() and run.folder.end(run.ticket) is None:
-                run.folder.append(end)
+            with contextlib.suppress(FileNotFoundError):  # the run was forgotten meanwhile
+                if run.folder.end(run.ticket) is None:
+                    run.folder.append(end)
         finally:
             del self._active[run.ticket.run_id]
             run.lock.release()

@@ -1,6 +1,8 @@
 """The core, from request to files."""
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -139,10 +141,26 @@ async def test_a_blocked_delivery_waits_and_is_made_by_a_later_process(
         assert (job.state, job.delivery) == (JobState.COMPLETED, Delivery.BLOCKED)
         assert job.delivery_reason is not None
         assert str(settings.output_dir) in job.delivery_reason
+    [run] = (settings.paths.engine_state / "builtin" / "runs").iterdir()
+    _age(run)  # old, and yet not to be swept away
     settings.output_dir.unlink()
     async with open_runtime(settings, adopt=True) as runtime:
         await until(runtime, job_id, lambda job: job.delivery is Delivery.DELIVERED and job.ticket is None)
     assert [path.name for path in settings.output_dir.iterdir()] == ["a.png"]
+
+
+async def test_what_a_crash_left_of_runs_is_swept_away(settings: Settings) -> None:
+    left = settings.paths.engine_state / "builtin" / "runs" / ".safelight-left"
+    left.mkdir(parents=True)
+    _age(left)
+    async with open_runtime(settings), asyncio.timeout(5):
+        while left.exists():  # noqa: ASYNC110 - swept beside the work
+            await asyncio.sleep(0.01)
+
+
+def _age(folder: Path) -> None:
+    then = time.time() - 24 * 3600
+    os.utime(folder, (then, then))
 
 
 async def test_a_run_that_the_engine_lost_is_begun_again(settings: Settings, pictures: Pictures) -> None:
