@@ -49,6 +49,7 @@ class CloudEngine:
         self._api_key = api_key
         self._notes = RunNotes(state_folder)
         self._opened: CloudClient | None = None
+        self._job_ids: dict[str, str] = {}  # of the runs that this process has started
 
     @property
     def name(self) -> str:
@@ -74,7 +75,8 @@ class CloudEngine:
             return
         request = JobRequest.model_validate(ticket.details["request"])
         with engine_errors():
-            await self._client().submit_job(request, idempotency_key=ticket.run_id)
+            accepted = await self._client().submit_job(request, idempotency_key=ticket.run_id)
+        self._job_ids[ticket.run_id] = accepted.id
         if self._notes.is_cancelled(ticket):
             await self.cancel(ticket)
 
@@ -82,15 +84,15 @@ class CloudEngine:
         if self._notes.is_forgotten(ticket):
             raise _lost(ticket)
         with engine_errors():
-            job = await self._client().find_job(idempotency_key=ticket.run_id)
-            if job is None:
+            job_id = self._job_ids.get(ticket.run_id) or await self._found_id(ticket)
+            if job_id is None:
                 yield self._end_before_start(ticket)
                 return
             events = RunEvents(ticket)
-            async for event in self._client().events(job.id):
+            async for event in self._client().events(job_id):
                 seen = events.translated(event)
                 if isinstance(seen, Completed):
-                    yield await self._checked(ticket, job.id, seen)
+                    yield await self._checked(ticket, job_id, seen)
                 elif seen is not None:
                     yield seen
 
@@ -118,6 +120,7 @@ class CloudEngine:
             await asyncio.to_thread(shutil.copyfileobj, file, sink)
 
     async def forget(self, ticket: Ticket) -> None:
+        self._job_ids.pop(ticket.run_id, None)
         await asyncio.to_thread(self._notes.note_forgotten, ticket)
 
     async def aclose(self) -> None:
@@ -147,6 +150,10 @@ class CloudEngine:
             attempt=work.attempt,
             details={"server_url": self._server_url, "request": _request(work)},
         )
+
+    async def _found_id(self, ticket: Ticket) -> str | None:
+        job = await self._client().find_job(idempotency_key=ticket.run_id)
+        return None if job is None else job.id
 
     async def _found(self, ticket: Ticket) -> Job:
         job = None
