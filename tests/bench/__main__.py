@@ -11,7 +11,7 @@ from rich.table import Table
 import tests.bench
 from tests.bench.figure import Figure
 
-_NOT_AREAS = {"__main__", "figure"}
+_NOT_AREAS = {"__main__", "figure", "starts"}
 
 
 def main() -> int:

@@ -21,8 +21,8 @@ from tests.support.builtin_works import graph_work, input_file, node
 
 __all__ = ["measure"]
 
-_ROUNDS = 3
-_TINY_ROUNDS = 40
+_ROUNDS = 2
+_TINY_ROUNDS = 20
 Floats = npt.NDArray[np.float32]
 
 

@@ -12,17 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from desktop.jobs.bell import Bell
-from desktop.jobs.queue import JobChange, JobQueue
-from desktop.runtime import open_runtime
+from desktop.jobs.queue import JobQueue
 from desktop.settings import Settings
 from desktop.store import ledger as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
-from desktop.watching.hot_folder import HotFolder, set_up_hot_folder
 from desktop.watching.inotify import Inotify, Mask
 from desktop.watching.plan import plan
 from desktop.watching.scanner import scan_folder
@@ -33,10 +30,11 @@ from shared.engines.builtin.pool import ProcessPool
 from shared.files import digest_file
 from shared.ids import new_id
 from shared.jobs.events import Started
-from shared.media import READABLE_SUFFIXES
-from shared.presets.bundle import Preset, load_preset, shipped_presets_folder
+from shared.media import READABLE_SUFFIXES, verify_image
+from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 from tests.bench.figure import Figure
+from tests.bench.starts import WARM_UP, hot_folder, photographs, preset, save, watched_starts
 
 __all__ = ["measure"]
 
@@ -45,7 +43,6 @@ _SCANNED = 100_000
 _FOLDERS = 1_000
 _SCANS = 4
 _ROUNDS = 20
-_WARM_UP = 4
 
 # Tiny bitmaps, each with a colour of its own, written as fast as this machine can.
 _WRITER = """
@@ -69,20 +66,9 @@ def measure() -> list[Figure]:
         ]
 
 
-def _preset() -> Preset:
-    return load_preset(shipped_presets_folder() / "noir")
-
-
-def _hot_folder(root: Path) -> HotFolder:
-    (root / "source").mkdir(parents=True)
-    preset = _preset()
-    values = resolve_values(preset.manifest, {})
-    return set_up_hot_folder(source=root / "source", out=root / "out", preset=preset, values=values)
-
-
 async def _burst(root: Path) -> Figure:
     """Half of the files while the watcher runs; half while this process stands still and it overflows."""
-    folder = _hot_folder(root)
+    folder = hot_folder(root)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(root / "journal.sqlite3"))
         holder = stack.enter_context(Holder(root / "holders"))
@@ -194,78 +180,33 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 async def _close_to_started(root: Path) -> Figure:
-    pictures = [_picture(number) for number in range(_ROUNDS)]
+    pictures = photographs(_ROUNDS)
     floor = await _bare_starts(root / "bare", pictures)
-    ours = await _watched_starts(root / "watched", pictures)
+    settings = Settings(data_dir=root / "data")
+    ours = await watched_starts(hot_folder(root / "watched"), settings, pictures)
     return Figure(
         name="close of a 512×512 PNG to started, built-in engine",
-        value=statistics.median(ours[_WARM_UP:]),
-        floor=statistics.median(floor[_WARM_UP:]),
+        value=statistics.median(ours[WARM_UP:]),
+        floor=statistics.median(floor[WARM_UP:]),
         unit="ms",
-        floor_name="raw inotify, engine called directly",
+        floor_name="raw inotify, decoded, engine called directly",
         goal_value=10.0,
     )
-
-
-def _picture(number: int) -> Image.Image:
-    noise = np.random.default_rng(number).integers(0, 24, (512, 512, 3), dtype=np.uint8)
-    ramp = np.linspace(0, 200, 512, dtype=np.uint8)[None, :, None]
-    return Image.fromarray(noise + ramp)
-
-
-async def _watched_starts(root: Path, pictures: list[Image.Image]) -> list[float]:
-    folder = _hot_folder(root)
-    started: asyncio.Queue[float] = asyncio.Queue()
-    idle = asyncio.Event()
-
-    def heard(change: JobChange) -> None:
-        if isinstance(change.event, Started):
-            started.put_nowait(time.perf_counter())
-        if change.job.delivery == "delivered":
-            idle.set()
-
-    async with open_runtime(Settings(data_dir=root / "data")) as runtime:
-        runtime.queue.subscribe(heard)
-        async with open_watch(
-            folder,
-            database=runtime.database,
-            queue=runtime.queue,
-            locks=root / "locks",
-            notify=lambda _: None,
-        ) as watch:
-            running = asyncio.create_task(watch.run())
-            times: list[float] = []
-            for number, picture in enumerate(pictures):
-                idle.clear()
-                closed = await asyncio.to_thread(_save, picture, folder.source / f"{number}.png")
-                times.append((await started.get() - closed) * 1000)
-                await idle.wait()
-            running.cancel()
-            await asyncio.wait([running])
-    return times
-
-
-def _save(picture: Image.Image, path: Path) -> float:
-    """The moment before the close."""
-    with path.open("wb") as file:
-        picture.save(file, "PNG", compress_level=1)
-        file.flush()
-        return time.perf_counter()
 
 
 async def _bare_starts(root: Path, pictures: list[Image.Image]) -> list[float]:
     source = root / "source"
     source.mkdir(parents=True)
-    preset = _preset()
+    chosen = preset()
     async with _bare_engine(root) as engine:
         inotify = Inotify()
         inotify.add(os.fspath(source), Mask.CLOSE_WRITE)
         times: list[float] = []
         for number, picture in enumerate(pictures):
             path = source / f"{number}.png"
-            saved = asyncio.create_task(asyncio.to_thread(_save, picture, path))
+            saved = asyncio.create_task(asyncio.to_thread(save, picture, path))
             await asyncio.to_thread(inotify.read)
-            begun = await _start(engine, preset, path)
+            begun = await _start(engine, chosen, path)
             times.append((begun - await saved) * 1000)
         inotify.close()
     return times
@@ -282,14 +223,15 @@ async def _bare_engine(root: Path) -> AsyncIterator[BuiltinEngine]:
         await pool.aclose()
 
 
-async def _start(engine: BuiltinEngine, preset: Preset, path: Path) -> float:
+async def _start(engine: BuiltinEngine, chosen: Preset, path: Path) -> float:
     """Run the picture to its end; returns the moment it was started."""
-    primary = preset.manifest.primary_input or preset.manifest.inputs[0]
+    primary = chosen.manifest.primary_input or chosen.manifest.inputs[0]
+    verify_image(path)
     file = InputFile(path=path, digest=digest_file(path), name=path.name)
     work = PresetWork(
         job_id=new_id(),
-        preset=preset,
-        values=resolve_values(preset.manifest, {}),
+        preset=chosen,
+        values=resolve_values(chosen.manifest, {}),
         inputs={primary.id: (file,)},
     )
     ticket = await engine.prepare(work)
