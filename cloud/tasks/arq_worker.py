@@ -64,6 +64,8 @@ async def _ended(worker: Worker, task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.2)
+    if not task.cancelled():
+        task.exception()  # what befell it at its end is of no interest
 
 
 async def _finished(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -32,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresS
     """With a worker that lives on, paused while another is to die."""
     redis = RedisServer()
     folder = tmp_path_factory.mktemp("killed")
-    quick = {"LEASE_S": "1.5", "REAP_EVERY_S": "1", "POLL_EVERY_S": "0.5"}
+    quick = {"REAP_EVERY_S": "1", "POLL_EVERY_S": "0.5"}
     try:
         with open_cluster(folder, postgres_server, redis, **quick) as cluster:
             cluster.processes.worker()
@@ -70,6 +70,7 @@ def test_a_worker_killed_there(cluster: Cluster, failpoint: str) -> None:
         victim = cluster.processes.worker(failpoint=failpoint)
         job_id = cluster.submit()
         assert victim.wait(60) == -signal.SIGKILL
+        cluster.rows("UPDATE jobs SET lease_until = lease_until - interval '1 hour'")
     finally:
         sound.send_signal(signal.SIGCONT)
     _check(cluster, job_id)
