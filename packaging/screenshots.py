@@ -18,7 +18,7 @@ from desktop.state.remembered import Remembered
 from desktop.state.session import Session
 from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
-from desktop.ui.theme import apply_theme
+from desktop.ui.theme import STYLE, apply_theme
 from shared.presets.bundle import sample_photos_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def _run(folder: Path, photos: Path) -> int:
-    application = QApplication(sys.argv[:1])
+    application = QApplication([*sys.argv[:1], *STYLE])
     application.setQuitOnLastWindowClosed(False)
     apply_theme(application)
     session = new_session(folder / "data", Remembered(file=folder / "window.ini"))

@@ -11,7 +11,7 @@ from desktop.paths import default_data_folder
 from desktop.state.instance_lock import take_lock
 from desktop.state.remembered import Remembered
 from desktop.ui.main_window import MainWindow
-from desktop.ui.theme import apply_theme
+from desktop.ui.theme import STYLE, apply_theme
 
 __all__ = ["run_app"]
 
@@ -20,7 +20,7 @@ def run_app(paths: Sequence[Path] = ()) -> int:
     """Open the window with these pictures chosen, or hand them to the window that is open."""
     folder = _window_folder()
     lock = take_lock(folder / "window.lock")
-    application = QApplication(sys.argv[:1])
+    application = QApplication([*sys.argv[:1], *STYLE])
     application.setApplicationName("safelight")
     if lock is None:
         from desktop.app.program import hand_over

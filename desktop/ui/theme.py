@@ -6,7 +6,10 @@ from PySide6.QtCore import QDir
 from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication
 
-__all__ = ["Ink", "apply_theme", "small_font", "title_font"]
+__all__ = ["STYLE", "Ink", "apply_theme", "small_font", "title_font"]
+
+# For the QApplication: asked for afterwards, Python's view of a style alone takes as long as a window.
+STYLE = ("-style", "fusion")
 
 _HERE = Path(__file__).parent
 
@@ -31,7 +34,6 @@ class Ink:
 
 def apply_theme(application: QApplication) -> None:
     QDir.addSearchPath("safelight", str(_HERE))
-    application.setStyle("Fusion")
     application.setPalette(_palette())
     application.setFont(_font(application.font()))
     application.setStyleSheet((_HERE / "theme.qss").read_text(encoding="utf-8"))
