@@ -13,7 +13,7 @@ import pytest
 
 from desktop.cli.app import run_command
 
-__all__ = ["Answer", "environment", "safelight", "safelight_here"]
+__all__ = ["Answer", "Here", "environment", "safelight"]
 
 LIMIT_S = 60
 
@@ -43,16 +43,20 @@ def safelight(data: Path, *arguments: str | Path, env: Mapping[str, str] | None 
     return Answer(done.returncode, done.stdout.decode(errors="surrogateescape"), done.stderr.decode())
 
 
-def safelight_here(
-    data: Path, *arguments: str | Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Answer:
-    """The same within this process: for what ends before any work begins."""
-    for name, value in environment(data).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["safelight", *map(str, arguments)])
-    code = run_command()
-    said = capsys.readouterr()
-    return Answer(code, said.out, said.err)
+class Here:
+    """The same within this process, which saves the start of another: the fixture `here`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, data: Path, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Answer:
+        for name, value in environment(data, env).items():
+            self._monkeypatch.setenv(name, value)
+        self._monkeypatch.setattr(sys, "argv", ["safelight", *map(str, arguments)])
+        code = run_command()
+        said = self._capsys.readouterr()
+        return Answer(code, said.out, said.err)
 
 
 def environment(data: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.desktop.cli.command import environment, safelight, safelight_here
+from tests.desktop.cli.command import Here, environment, safelight
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "in.png"}},
@@ -32,7 +32,7 @@ def _graph(folder: Path, graph: object = GRAPH) -> Path:
     return path
 
 
-def test_run_writes_what_the_graph_saves_and_tells_it_as_events(tmp_path: Path) -> None:
+def test_run_writes_what_the_graph_saves_and_tells_it_as_events(here: Here, tmp_path: Path) -> None:
     _picture(tmp_path / "in.png")
     answer = safelight(tmp_path / "data", "run", _graph(tmp_path), "--out", tmp_path / "out", "--json")
     assert answer.code == 0, answer.err
@@ -47,21 +47,21 @@ def test_run_writes_what_the_graph_saves_and_tells_it_as_events(tmp_path: Path) 
     ]
     with Image.open(outputs[0]["path"]) as made:
         assert made.getpixel((0, 0)) == (245, 235, 225)
-    again = safelight(tmp_path / "data", "run", _graph(tmp_path), "--out", tmp_path / "out")
+    again = here(tmp_path / "data", "run", _graph(tmp_path), "--out", tmp_path / "out")
     assert again.code == 0
     assert f"{tmp_path}/out/made_00001_ (2).png" in again.out.splitlines()
     assert again.err == ""
 
 
-def test_run_takes_other_files_for_its_loaders(tmp_path: Path) -> None:
+def test_run_takes_other_files_for_its_loaders(here: Here, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     _picture(folder / "in.png")
     graph, out = _graph(tmp_path), tmp_path / "out"
-    missing = safelight(tmp_path / "data", "run", graph, "--out", out)
+    missing = here(tmp_path / "data", "run", graph, "--out", out)
     assert missing.code == 2
     assert "node 1 needs in.png" in missing.err
-    assert safelight(tmp_path / "data", "run", graph, "--input-dir", folder, "--out", out).code == 0
-    named = safelight(tmp_path / "data", "run", graph, "--input", f"1={folder / 'in.png'}", "--out", out)
+    assert here(tmp_path / "data", "run", graph, "--input-dir", folder, "--out", out).code == 0
+    named = here(tmp_path / "data", "run", graph, "--input", f"1={folder / 'in.png'}", "--out", out)
     assert named.code == 0, named.err
 
 
@@ -76,20 +76,19 @@ def test_run_takes_other_files_for_its_loaders(tmp_path: Path) -> None:
     ],
 )
 def test_graphs_that_cannot_run_are_refused_in_words(
+    here: Here,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     graph: object,
     code: int,
     said: str,
 ) -> None:
     command = ("run", _graph(tmp_path, graph), "--out", tmp_path / "out")
-    answer = safelight_here(tmp_path / "data", *command, monkeypatch=monkeypatch, capsys=capsys)
+    answer = here(tmp_path / "data", *command)
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
 
 
-def test_develop_keeps_going_past_a_bad_file_and_says_so(tmp_path: Path) -> None:
+def test_develop_keeps_going_past_a_bad_file_and_says_so(here: Here, tmp_path: Path) -> None:
     _picture(tmp_path / "in" / "good.png")
     _picture(tmp_path / "in" / "sub" / os.fsdecode(b"b\xff\xfe.png"))
     (tmp_path / "in" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -103,12 +102,12 @@ def test_develop_keeps_going_past_a_bad_file_and_says_so(tmp_path: Path) -> None
     assert paths == {str(out / "good.png"), str(out / "sub" / os.fsdecode(b"b\xff\xfe.png"))}
     assert all(Path(path).is_file() for path in paths)
 
-    listed = safelight(data, "jobs", "list", "--failed", "--json")
+    listed = here(data, "jobs", "list", "--failed", "--json")
     [failed] = [json.loads(line) for line in listed.out.splitlines()]
     _picture(tmp_path / "in" / "bad.png")
-    retried = safelight(data, "jobs", "retry", failed["id"])
+    retried = here(data, "jobs", "retry", failed["id"])
     assert (retried.code, retried.out.strip()) == (0, str(out / "bad.png"))
-    shown = safelight(data, "jobs", "show", failed["id"][:8], "--json")
+    shown = here(data, "jobs", "show", failed["id"][:8], "--json")
     assert json.loads(shown.out)["state"] == "failed"
 
 
@@ -133,37 +132,37 @@ def test_develop_keeps_going_past_a_bad_file_and_says_so(tmp_path: Path) -> None
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(
+    here: Here,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     code: int,
     said: str,
 ) -> None:
     _picture(tmp_path / "in.png")
     monkeypatch.chdir(tmp_path)
-    answer = safelight_here(tmp_path / "data", *arguments, monkeypatch=monkeypatch, capsys=capsys)
+    answer = here(tmp_path / "data", *arguments)
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err
     assert "Traceback" not in answer.err
 
 
-def test_bad_settings_name_their_variable(tmp_path: Path) -> None:
-    answer = safelight(tmp_path, "engines", env={"SAFELIGHT_JPEG_QUALITY": "400"})
+def test_bad_settings_name_their_variable(here: Here, tmp_path: Path) -> None:
+    answer = here(tmp_path, "engines", env={"SAFELIGHT_JPEG_QUALITY": "400"})
     assert answer.code == 2
     assert "SAFELIGHT_JPEG_QUALITY" in answer.err
 
 
-def test_engines_and_doctor_say_what_is_there(tmp_path: Path) -> None:
-    listed = safelight(tmp_path, "engines", "--json")
+def test_engines_and_doctor_say_what_is_there(here: Here, tmp_path: Path) -> None:
+    listed = here(tmp_path, "engines", "--json")
     reachable = {line["name"]: line["reachable"] for line in map(json.loads, listed.out.splitlines())}
     assert (listed.code, reachable) == (0, {"builtin": True, "comfy": False})
-    answer = safelight(tmp_path, "doctor", env={"SAFELIGHT_OUTPUT_DIR": str(tmp_path / "out")})
+    answer = here(tmp_path, "doctor", env={"SAFELIGHT_OUTPUT_DIR": str(tmp_path / "out")})
     assert answer.code == 0, answer.out
     assert "noir" in answer.out
 
 
-def test_interrupted_it_cancels_and_can_be_begun_again(tmp_path: Path) -> None:
+def test_interrupted_it_cancels_and_can_be_begun_again(here: Here, tmp_path: Path) -> None:
     for number in range(3):
         Image.effect_noise((2500, 2000), 80).save(
             _picture(tmp_path / "in" / f"{number}.png"), compress_level=1
@@ -181,22 +180,22 @@ def test_interrupted_it_cancels_and_can_be_begun_again(tmp_path: Path) -> None:
         rest = process.stdout.read()
         assert process.wait(30) == 130
     assert '"cancelled"' in rest
-    listed = safelight(data, "jobs", "list", "--json")
+    listed = here(data, "jobs", "list", "--json")
     states = [json.loads(line)["state"] for line in listed.out.splitlines()]
     assert set(states) == {"cancelled"}
     assert not out.exists() or list(out.iterdir()) == []
 
 
-def test_what_could_not_be_delivered_is_delivered_when_asked_again(tmp_path: Path) -> None:
+def test_what_could_not_be_delivered_is_delivered_when_asked_again(here: Here, tmp_path: Path) -> None:
     _picture(tmp_path / "a.png")
     out, data = tmp_path / "out", tmp_path / "data"
     out.write_text("a file where the folder should be")
     command = ("develop", tmp_path / "a.png", "--preset", "noir", "--out", out)
-    blocked = safelight(data, *command)
+    blocked = here(data, *command)
     assert (blocked.code, blocked.out) == (1, "")
     assert f"done but not delivered: {out} cannot be written" in blocked.err
-    assert safelight(data, *command).code == 1
+    assert here(data, *command).code == 1
     out.unlink()
-    delivered = safelight(data, *command)
+    delivered = here(data, *command)
     assert (delivered.code, delivered.out.strip(), delivered.err) == (0, str(out / "a.png"), "")
     assert [path.name for path in out.iterdir()] == ["a.png"]

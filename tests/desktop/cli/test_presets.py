@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.presets.bundle import shipped_presets_folder
-from tests.desktop.cli.command import safelight
-
-pytestmark = pytest.mark.xdist_group("presets command")
+from tests.desktop.cli.command import Here
 
 
 @pytest.fixture
@@ -21,74 +19,74 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def test_list_names_every_preset_and_its_kind(tmp_path: Path) -> None:
-    table = safelight(tmp_path, "presets", "list")
+def test_list_names_every_preset_and_its_kind(here: Here, tmp_path: Path) -> None:
+    table = here(tmp_path, "presets", "list")
     assert table.code == 0
     assert "product-glow" in table.out
-    lines = [json.loads(line) for line in safelight(tmp_path, "presets", "list", "--json").out.splitlines()]
+    lines = [json.loads(line) for line in here(tmp_path, "presets", "list", "--json").out.splitlines()]
     kinds = {line["id"]: line["kind"] for line in lines}
     assert kinds["cinematic"] == "instant"
     assert kinds["portrait-pro"] == "AI"
 
 
-def test_show_tells_settings_and_needs(tmp_path: Path) -> None:
-    sheet = safelight(tmp_path, "presets", "show", "portrait-pro")
+def test_show_tells_settings_and_needs(here: Here, tmp_path: Path) -> None:
+    sheet = here(tmp_path, "presets", "show", "portrait-pro")
     assert sheet.code == 0
     assert "strength" in sheet.out
     assert "models/checkpoints/v1-5-pruned-emaonly.safetensors" in sheet.out
-    line = json.loads(safelight(tmp_path, "presets", "show", "noir", "--json").out)
+    line = json.loads(here(tmp_path, "presets", "show", "noir", "--json").out)
     assert line["preset"]["parameters"][0]["id"] == "filter"
 
 
-def test_an_unknown_preset_is_a_usage_error(tmp_path: Path) -> None:
-    answer = safelight(tmp_path, "presets", "show", "nope")
+def test_an_unknown_preset_is_a_usage_error(here: Here, tmp_path: Path) -> None:
+    answer = here(tmp_path, "presets", "show", "nope")
     assert answer.code == 2
     assert "there are cinematic" in answer.err
 
 
-def test_check_runs_the_samples(tmp_path: Path, own: Path) -> None:
-    answer = safelight(tmp_path, "presets", "check", own)
+def test_check_runs_the_samples(here: Here, tmp_path: Path, own: Path) -> None:
+    answer = here(tmp_path, "presets", "check", own)
     assert (answer.code, answer.out) == (0, "my-noir: sound\n")
     shutil.copy(own / "before.webp", own / "after.webp")
-    answer = safelight(tmp_path, "presets", "check", own, "--json")
+    answer = here(tmp_path, "presets", "check", own, "--json")
     assert answer.code == 1
     flaw = json.loads(answer.out)
     assert (flaw["level"], flaw["field"]) == ("flaw", "samples.look")
     assert "differs from after.webp" in flaw["message"]
 
 
-def test_pack_and_install(tmp_path: Path, own: Path) -> None:
+def test_pack_and_install(here: Here, tmp_path: Path, own: Path) -> None:
     file = tmp_path / "shared.safelight"
-    packed = safelight(tmp_path, "presets", "pack", own, "--out", file)
+    packed = here(tmp_path, "presets", "pack", own, "--out", file)
     assert packed.code == 0
     assert "signed SHA256:" in packed.out
-    assert safelight(tmp_path / "other", "presets", "install", file).code == 0
-    assert "my-noir" in safelight(tmp_path / "other", "presets", "list").out
+    assert here(tmp_path / "other", "presets", "install", file).code == 0
+    assert "my-noir" in here(tmp_path / "other", "presets", "list").out
 
     file.write_bytes(file.read_bytes()[:-40])
-    broken = safelight(tmp_path / "other", "presets", "install", file)
+    broken = here(tmp_path / "other", "presets", "install", file)
     assert broken.code == 2
     assert "shared.safelight" in broken.err
 
 
-def test_a_flawed_bundle_is_not_packed(tmp_path: Path, own: Path) -> None:
+def test_a_flawed_bundle_is_not_packed(here: Here, tmp_path: Path, own: Path) -> None:
     (own / "cover.webp").unlink()
-    answer = safelight(tmp_path, "presets", "pack", own, "--out", tmp_path / "x.safelight")
+    answer = here(tmp_path, "presets", "pack", own, "--out", tmp_path / "x.safelight")
     assert answer.code == 2
     assert not (tmp_path / "x.safelight").exists()
 
 
-def test_import_makes_a_draft_that_check_completes(tmp_path: Path) -> None:
+def test_import_makes_a_draft_that_check_completes(here: Here, tmp_path: Path) -> None:
     graph = tmp_path / "workflow.json"
     shutil.copy(shipped_presets_folder() / "matte-film" / "graph.json", graph)
-    made = safelight(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
+    made = here(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
     assert made.code == 0
-    checked = safelight(tmp_path, "presets", "check", tmp_path / "my-film")
+    checked = here(tmp_path, "presets", "check", tmp_path / "my-film")
     assert checked.code == 1
     assert "looks.cover" in checked.out
     assert "bindings" not in checked.out
-    again = safelight(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
+    again = here(tmp_path, "presets", "import", graph, "--id", "my-film", "--out", tmp_path)
     assert (again.code, "already" in again.err) == (2, True)
     graph.write_text('{"nodes": [], "links": []}')
-    editor = safelight(tmp_path, "presets", "import", graph, "--id", "other", "--out", tmp_path)
+    editor = here(tmp_path, "presets", "import", graph, "--id", "other", "--out", tmp_path)
     assert (editor.code, "API format" in editor.err) == (2, True)

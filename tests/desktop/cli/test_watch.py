@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from desktop.jobs.origin import read_origin
-from tests.desktop.cli.command import environment, safelight, safelight_here
+from tests.desktop.cli.command import Here, environment, safelight
 from tests.desktop.watching.bench import png
 
 
@@ -58,7 +58,7 @@ def until(holds: Callable[[], bool], *, limit_s: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def test_once_develops_what_is_there_and_says_what_failed(source: Path, tmp_path: Path) -> None:
+def test_once_develops_what_is_there_and_says_what_failed(here: Here, source: Path, tmp_path: Path) -> None:
     (source / "sub").mkdir()
     (source / "sub/good.png").write_bytes(png(1, 40))
     (source / "broken.png").write_bytes(png(2, 40)[:60])
@@ -70,34 +70,34 @@ def test_once_develops_what_is_there_and_says_what_failed(source: Path, tmp_path
     assert outputs(source) == ["sub/good.png"]
     assert answer.last("failed")["code"] == "broken_media"
     assert answer.last("completed")["outputs"][0]["path"] == str(tmp_path / "out/sub/good.png")
-    again = safelight(tmp_path / "data", *arguments(source, "--once", "--json"))
+    again = here(tmp_path / "data", *arguments(source, "--once", "--json"))
     assert (again.code, again.out) == (1, "")  # what failed stays failed until it changes
 
     (source / "broken.png").write_bytes(png(2, 40))
-    mended = safelight(tmp_path / "data", *arguments(source, "--once"))
+    mended = here(tmp_path / "data", *arguments(source, "--once"))
     assert mended.code == 0
     assert outputs(source) == ["broken.png", "sub/good.png"]
 
 
-def test_a_lost_journal_is_won_back_from_the_outputs(source: Path, tmp_path: Path) -> None:
+def test_a_lost_journal_is_won_back_from_the_outputs(here: Here, source: Path, tmp_path: Path) -> None:
     for number in range(3):
         (source / f"{number}.png").write_bytes(png(number, 40))
-    assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+    assert here(tmp_path / "data", *arguments(source, "--once")).code == 0
     shutil.rmtree(tmp_path / "data")
     (source / "new.png").write_bytes(png(9, 40))
 
-    assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
+    assert here(tmp_path / "data", *arguments(source, "--once")).code == 0
     assert outputs(source) == ["0.png", "1.png", "2.png", "new.png"]
 
 
 def test_one_picture_under_three_names_runs_once_and_is_delivered_three_times(
-    source: Path, tmp_path: Path
+    here: Here, source: Path, tmp_path: Path
 ) -> None:
     for name in ("a.png", "b.png", "sub/c.png"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes(png(1, 40))
 
-    answer = safelight(tmp_path / "data", *arguments(source, "--once", "--json"))
+    answer = here(tmp_path / "data", *arguments(source, "--once", "--json"))
 
     assert answer.code == 0
     assert outputs(source) == ["a.png", "b.png", "sub/c.png"]
@@ -115,13 +115,13 @@ def test_an_interrupt_ends_it_and_an_arrival_is_developed(source: Path) -> None:
         assert process.wait(20) == 0
 
 
-def test_chains_of_folders_work_and_a_loop_stops(source: Path, tmp_path: Path) -> None:
+def test_chains_of_folders_work_and_a_loop_stops(here: Here, source: Path, tmp_path: Path) -> None:
     back = ["watch", str(tmp_path / "out"), "--preset", "matte-film", "--out", str(source)]
     (source / "a.png").write_bytes(png(1, 40))
 
-    for _ in range(3):
-        assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
-        assert safelight(tmp_path / "data", *back, "--once").code == 0
+    for _ in range(2):
+        assert here(tmp_path / "data", *arguments(source, "--once")).code == 0
+        assert here(tmp_path / "data", *back, "--once").code == 0
 
     assert outputs(source) == ["a.png"]
     assert sorted(path.name for path in source.iterdir()) == ["a (2).png", "a.png"]
@@ -152,7 +152,7 @@ def test_kills_lose_no_input_and_repeat_no_output(source: Path, tmp_path: Path) 
             image.load()
 
 
-def test_a_folder_can_be_written_down(source: Path, tmp_path: Path) -> None:
+def test_a_folder_can_be_written_down(here: Here, source: Path, tmp_path: Path) -> None:
     (source / "a.jpg").write_bytes(b"")
     Image.new("RGB", (40, 30), "teal").save(source / "a.jpg")
     (tmp_path / "folder.toml").write_text(
@@ -160,7 +160,7 @@ def test_a_folder_can_be_written_down(source: Path, tmp_path: Path) -> None:
         "[values]\ntone_strength = 40\n"
     )
 
-    answer = safelight(tmp_path / "data", "watch", "--config", str(tmp_path / "folder.toml"), "--once")
+    answer = here(tmp_path / "data", "watch", "--config", str(tmp_path / "folder.toml"), "--once")
 
     assert (answer.code, answer.err.count("Traceback")) == (0, 0), answer.err
     assert [path.name for path in (tmp_path / "developed").iterdir()] == ["a.webp"]
@@ -180,10 +180,10 @@ def test_a_folder_can_be_written_down(source: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_set_up_is_said_in_a_sentence(
+    here: Here,
     source: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     options: list[str],
     said: str,
 ) -> None:
@@ -191,16 +191,18 @@ def test_what_cannot_be_set_up_is_said_in_a_sentence(
     Path("link").symlink_to(source)
     Path("bad.toml").write_text('source = "a"\nout = "b"\npreset = "noir"\nsauce = 1\n')
 
-    answer = safelight_here(tmp_path / "data", *options, monkeypatch=monkeypatch, capsys=capsys)
+    answer = here(tmp_path / "data", *options)
 
     assert answer.code == 2
     assert said in answer.err
 
 
-def test_an_output_inside_the_source_is_allowed_where_it_is_excluded(source: Path, tmp_path: Path) -> None:
+def test_an_output_inside_the_source_is_allowed_where_it_is_excluded(
+    here: Here, source: Path, tmp_path: Path
+) -> None:
     (source / "a.png").write_bytes(png(1, 40))
     command = ["watch", str(source), "--preset", "noir", "--out", str(source / "out"), "--exclude", "out"]
 
     for _ in range(2):
-        assert safelight(tmp_path / "data", *command, "--once").code == 0
+        assert here(tmp_path / "data", *command, "--once").code == 0
     assert [path.name for path in (source / "out").iterdir()] == ["a.png"]
