@@ -95,7 +95,13 @@ CoreUpdate = JobView | JobPreview
 class Core(Protocol):
     """What the window may ask of the runtime. Every coroutine runs on the core's loop."""
 
-    async def presets(self) -> tuple[PresetView, ...]: ...
+    async def shelf(self) -> tuple[PresetView, ...]:
+        """The presets at once, before it is known which servers answer."""
+        ...
+
+    async def presets(self) -> tuple[PresetView, ...]:
+        """The presets, and which of them can run now; waits for servers to answer."""
+        ...
 
     async def engines(self) -> tuple[EngineView, ...]: ...
 

@@ -26,6 +26,7 @@ from shared.presets.values import resolve_values
 __all__ = ["Runtime"]
 
 _CHUNK = 32
+_STILL_ASKING = "Safelight is still asking ComfyUI what it can do: one moment"
 
 
 class Runtime:
@@ -49,9 +50,11 @@ class Runtime:
         self.engine_registry = engines
         self._views = JobViews({})
 
+    async def shelf(self) -> tuple[PresetView, ...]:
+        return tuple(preset_view(preset, _STILL_ASKING) for preset in await self._presets())
+
     async def presets(self) -> tuple[PresetView, ...]:
-        presets = await self.catalog.all()
-        self._views.names = {preset.manifest.id: preset.manifest.name for preset in presets}
+        presets = await self._presets()
         try:
             seat = await self.engine_registry.choose(EngineChoice.COMFY, server=None, preset=None, graph=None)
             comfy = await self.engine_registry.capabilities(seat)
@@ -128,6 +131,11 @@ class Runtime:
             self._views.translate(change, listener)
 
         return self.queue.subscribe(translate)
+
+    async def _presets(self) -> tuple[Preset, ...]:
+        presets = await self.catalog.all()
+        self._views.names = {preset.manifest.id: preset.manifest.name for preset in presets}
+        return presets
 
     async def preset(self, preset_id: str) -> Preset:
         return await self.catalog.find(preset_id)

@@ -1,9 +1,10 @@
 """The only place where coroutines meet Qt."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QImage
@@ -46,9 +47,9 @@ class Bridge(QObject):
         self._session.refresh_wanted.connect(self._on_refresh)
         rules = FormRules(check_value, is_visible)
         self._session.open(default_out=default_out, rules=rules, finder=finder)
-        self._session.show_presets(await self._core.presets())
+        self._session.show_presets(await self._core.shelf())
         self._session.take_jobs(await self._core.jobs())
-        self._session.show_engines(await self._core.engines())
+        self._on_refresh()  # a server that does not answer keeps nobody waiting
 
     async def aclose(self) -> None:
         """Deliver what is pending, and end every task of ours."""
@@ -82,16 +83,16 @@ class Bridge(QObject):
             self._frame.start()
 
     def _on_develop(self, request: DevelopRequest) -> None:
-        self._spawn(self._develop(request), refused=self._session.refused)
+        self._spawn(partial(self._develop, request), refused=self._session.refused)
 
     def _on_cancel(self, job_id: str) -> None:
-        self._spawn(self._core.cancel(job_id))
+        self._spawn(partial(self._core.cancel, job_id))
 
     def _on_retry(self, job_id: str) -> None:
-        self._spawn(self._retry(job_id))
+        self._spawn(partial(self._retry, job_id))
 
     def _on_refresh(self) -> None:
-        self._spawn(self._refresh())
+        self._spawn(self._refresh)
 
     async def _develop(self, request: DevelopRequest) -> None:
         job_ids: Sequence[str] = await self._core.develop(request)
@@ -106,15 +107,15 @@ class Bridge(QObject):
         self._session.show_presets(await self._core.presets())
 
     def _spawn(
-        self, work: Coroutine[Any, Any, None], *, refused: Callable[[str], None] | None = None
+        self, work: Callable[[], Awaitable[None]], *, refused: Callable[[str], None] | None = None
     ) -> None:
         task = asyncio.ensure_future(self._guarded(work, refused or self._tell))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None], refused: Callable[[str], None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]], refused: Callable[[str], None]) -> None:
         try:
-            await work
+            await work()
         except SafelightError as error:
             refused(error.message)
         except Exception as error:  # noqa: BLE001  # the window goes on; the user is told and the log has the rest

@@ -23,8 +23,13 @@ class PresetList(QAbstractListModel):
         self._presets: tuple[PresetView, ...] = ()
 
     def show(self, presets: Sequence[PresetView]) -> None:
+        before, now = self._presets, tuple(sorted(presets, key=_place))
+        if [preset.id for preset in before] == [preset.id for preset in now]:
+            self._presets = now  # nothing moves under the pointer
+            self.dataChanged.emit(self.index(0), self.index(len(now) - 1))
+            return
         self.beginResetModel()
-        self._presets = tuple(sorted(presets, key=_place))
+        self._presets = now
         self.endResetModel()
 
     def find(self, preset_id: str) -> PresetView | None:

@@ -1,5 +1,6 @@
 """What the window's tests show: a session, presets and jobs built in view, and a core that obeys the test."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -125,16 +126,23 @@ class ScriptedCore:
     """Keeps what it is asked, and tells what the test makes it tell."""
 
     presets_there: tuple[PresetView, ...] = ()
+    shelf_there: tuple[PresetView, ...] | None = None  # None: the same as later
+    answers: asyncio.Event | None = None  # what servers are waited for
     engines_there: tuple[EngineView, ...] = ()
     jobs_there: tuple[JobView, ...] = ()
     refusal: Exception | None = None
     asked: list[object] = field(default_factory=list)
     listeners: list[Callable[[CoreUpdate], None]] = field(default_factory=list)
 
+    async def shelf(self) -> tuple[PresetView, ...]:
+        return self.presets_there if self.shelf_there is None else self.shelf_there
+
     async def presets(self) -> tuple[PresetView, ...]:
         return self.presets_there
 
     async def engines(self) -> tuple[EngineView, ...]:
+        if self.answers is not None:
+            await self.answers.wait()
         return self.engines_there
 
     async def jobs(self, limit: int = 500) -> tuple[JobView, ...]:

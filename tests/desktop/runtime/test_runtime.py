@@ -211,8 +211,12 @@ async def test_a_running_job_is_cancelled(settings: Settings, pictures: Pictures
 
 async def test_the_gallery_says_why_a_preset_cannot_run(settings: Settings) -> None:
     async with open_runtime(settings) as runtime:
+        shelf = {preset.id: preset for preset in await runtime.shelf()}
         presets = {preset.id: preset for preset in await runtime.presets()}
         engines = {engine.name: engine.reachable for engine in await runtime.engines()}
+    assert list(shelf) == list(presets)
+    assert shelf["noir"].unavailable is None
+    assert "still asking" in (shelf["portrait-pro"].unavailable or "")
     assert presets["noir"].instant
     assert presets["noir"].unavailable is None
     assert presets["portrait-pro"].unavailable is not None

@@ -48,9 +48,24 @@ def _notices(session: Session) -> list[Notice]:
 async def test_opens_with_what_the_core_holds(session: Session, bridge: Bridge) -> None:
     assert session.ready
     assert session.preset == a_preset()
-    assert session.engines == (_BUILTIN,)
+    await _until(lambda: session.engines == (_BUILTIN,))
     assert [job.id for job in session.jobs.jobs()] == ["job-2", "job-1"]
     assert session.out_folder == Path("/pictures/out")
+
+
+async def test_shows_the_presets_before_any_server_has_answered(session: Session, core: ScriptedCore) -> None:
+    core.answers = asyncio.Event()
+    core.shelf_there = (a_preset(unavailable="one moment"),)
+    bridge = Bridge(core=core, session=session, describe=str)
+    async with asyncio.timeout(1):
+        await bridge.open(default_out=Path("/pictures/out"), finder=FINDER)
+
+    assert session.preset is not None
+    assert session.preset.unavailable == "one moment"
+    core.answers.set()
+    await _until(lambda: session.preset is not None and session.preset.unavailable is None)
+    assert session.engines == (_BUILTIN,)
+    await bridge.aclose()
 
 
 async def test_many_updates_become_one_change(session: Session, core: ScriptedCore, bridge: Bridge) -> None:
