@@ -21,6 +21,7 @@ from shared.api.events import parse_event
 from shared.files import digest_bytes
 from shared.ids import new_id
 from shared.jobs.events import Completed, JobEvent, Started
+from shared.presets.manifest import Manifest
 from tests.bench.figure import Figure
 from tests.bench.starts import WARM_UP, hot_folder, photographs, preset, save, watched_starts
 from tests.support.cloud_processes import CloudProcesses
@@ -62,6 +63,7 @@ async def _close_to_started(folder: Path, url: str, key: str) -> Figure:
 async def _bare_starts(folder: Path, url: str, key: str, pictures: list[Image.Image]) -> list[float]:
     """Upload and submission over one connection, the account's stream open all the while."""
     headers = {"Authorization": f"Bearer {key}"}
+    manifest = preset().manifest
     times: list[float] = []
     async with (
         httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30) as client,
@@ -71,7 +73,7 @@ async def _bare_starts(folder: Path, url: str, key: str, pictures: list[Image.Im
         for number, picture in enumerate(pictures):
             path = folder / f"{number}.png"
             closed = await asyncio.to_thread(save, picture, path)
-            await _submit(client, path)
+            await _submit(client, manifest, path)
             while not isinstance(await anext(events), Started):
                 pass
             times.append((time.perf_counter() - closed) * 1000)
@@ -80,7 +82,7 @@ async def _bare_starts(folder: Path, url: str, key: str, pictures: list[Image.Im
     return times
 
 
-async def _submit(client: httpx.AsyncClient, path: Path) -> None:
+async def _submit(client: httpx.AsyncClient, manifest: Manifest, path: Path) -> None:
     data = await asyncio.to_thread(path.read_bytes)
     digest = digest_bytes(data)
     announced = await client.post("/artifacts", json={"digest": digest, "bytes": len(data)})
@@ -90,7 +92,6 @@ async def _submit(client: httpx.AsyncClient, path: Path) -> None:
     sent = await client.request(link.method, link.url, headers=link.headers, content=data)
     sent.raise_for_status()
     (await client.post(f"/artifacts/{digest}/complete", json={})).raise_for_status()
-    manifest = preset().manifest
     primary = manifest.primary_input or manifest.inputs[0]
     request = {"preset": manifest.id, "inputs": {primary.id: [{"digest": digest, "name": path.name}]}}
     accepted = await client.post("/jobs", json=request, headers={"Idempotency-Key": new_id()})
