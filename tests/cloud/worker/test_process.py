@@ -6,25 +6,33 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 
-from cloud.repositories.database import Database
 from cloud.services.attempts import AttemptRules
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
 from tests.cloud.worker.shop import ACCOUNT, PHOTO, Shop
+from tests.support.databases import open_database
 
-pytestmark = pytest.mark.xdist_group("cloud-worker")
+pytestmark = [pytest.mark.xdist_group("cloud-worker"), pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture
-async def shop(database: Database, tmp_path: Path) -> AsyncIterator[Shop]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[ProcessPool]:
+    """One for all, since a child takes a second to start."""
     pool = ProcessPool(size=1)
-    shop = Shop(database, tmp_path, AttemptRules(), pool)
-    await shop.open()
-    yield shop
+    yield pool
     await pool.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shop(database_url: str, tmp_path: Path, pool: ProcessPool) -> AsyncIterator[Shop]:
+    async with open_database(database_url) as database:
+        shop = Shop(database, tmp_path, AttemptRules(), pool)
+        await shop.open()
+        yield shop
 
 
 @pytest.fixture(scope="session")
