@@ -128,6 +128,7 @@ class Jobs:
             unit.jobs.add(new)
             unit.events.add(caller.account_id, Queued(job_id=job_id, attempt=0, at=self._utcnow()))
             unit.lanes.enter(new.lane)
+            failpoint("submit.written")
             return Submitted(answer, replayed=False)
 
         try:

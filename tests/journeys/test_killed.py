@@ -1,5 +1,6 @@
 """The API or a worker is killed at a line that matters: each job is done once, and nothing stays stuck."""
 
+import contextlib
 import io
 import signal
 from collections.abc import Iterator
@@ -76,13 +77,15 @@ def test_a_worker_killed_there(cluster: Cluster, failpoint: str) -> None:
     _check(cluster, job_id)
 
 
-def test_the_api_killed_between_the_commit_and_the_bell(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("failpoint", "kept"), [("submit.written", 0), ("submit.committed", 1)])
+def test_the_api_killed_before_and_after_the_commit(cluster: Cluster, failpoint: str, kept: int) -> None:
     cluster.api.terminate()
-    dying = cluster.serve(failpoint="submit.committed")
+    dying = cluster.serve(failpoint=failpoint)
     key = new_id()
     with pytest.raises(httpx.TransportError):
         cluster.post(key=key)
     assert dying.wait(60) == -signal.SIGKILL
+    assert len(cluster.rows("SELECT id FROM jobs WHERE idempotency_key = $1", key)) == kept
     cluster.serve()
     job_id = cluster.submit(key=key)
     rows = cluster.rows("SELECT id FROM jobs WHERE idempotency_key = $1", key)
@@ -96,12 +99,14 @@ def test_the_api_killed_between_telling_an_event_and_noting_it(cluster: Cluster)
     cluster.api.wait(60)
     dying = cluster.serve(failpoint="publisher.told")
     sound.send_signal(signal.SIGSTOP)
+    key = new_id()
     try:
-        job_id = cluster.submit()
+        with contextlib.suppress(httpx.TransportError):
+            cluster.post(key=key)
         assert dying.wait(60) == -signal.SIGKILL
     finally:
         sound.send_signal(signal.SIGCONT)
     cluster.serve()
-    _check(cluster, job_id)
+    _check(cluster, cluster.submit(key=key))
     numbers = [row["number"] for row in cluster.rows("SELECT number FROM events ORDER BY number")]
     assert numbers == list(range(1, len(numbers) + 1))
