@@ -19,9 +19,8 @@ _ROOT = QModelIndex()
 
 class JobColumn(IntEnum):
     PICTURE = 0
-    PRESET = 1
-    STATUS = 2
-    ACTION = 3
+    STATUS = 1
+    ACTION = 2
 
 
 class JobRole(IntEnum):
@@ -122,9 +121,7 @@ def _text(job: JobView, column: JobColumn) -> str:
     match column:
         case JobColumn.PICTURE:
             return job.source.name
-        case JobColumn.PRESET:
-            return job.preset_name
         case JobColumn.STATUS:
-            return job.error or job.state.value
+            return job.error or f"{job.preset_name}: {job.state.value}"
         case JobColumn.ACTION:
             return ""

@@ -77,7 +77,7 @@ class PictureDelegate(QStyledItemDelegate):
         text = cell.adjusted(14 + _THUMB_WIDTH + 12, 8, -8, -8)
         upper, lower = text.adjusted(0, 0, 0, -text.height() / 2), text.adjusted(0, text.height() / 2, 0, 0)
         _line(painter, option, upper, job.source.name, Ink.TEXT)
-        _line(painter, option, lower, _where(job), Ink.FAINT, small=True)
+        _line(painter, option, lower, _made(job), Ink.SOFT, small=True)
 
 
 class StatusDelegate(QStyledItemDelegate):
@@ -85,13 +85,10 @@ class StatusDelegate(QStyledItemDelegate):
         job = index.data(JobRole.JOB)
         if isinstance(job, JobView):
             with _row(painter, option, index):
-                self._paint(painter, option, index, job)
+                self._paint(painter, option, job)
 
-    def _paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index, job: JobView) -> None:
+    def _paint(self, painter: QPainter, option: QStyleOptionViewItem, job: JobView) -> None:
         cell = QRectF(option.rect).adjusted(8, 0, -12, 0)
-        if index.column() == JobColumn.PRESET:
-            _line(painter, option, cell, job.preset_name, Ink.SOFT)
-            return
         status = status_of(job)
         if status.fraction is not None:
             _line(painter, option, cell.adjusted(0, 6, 0, -20), status.text, status.ink)
@@ -166,8 +163,10 @@ def _face(job: JobView) -> Path:
     return job.outputs[0] if job.outputs else job.source
 
 
-def _where(job: JobView) -> str:
-    return job.outputs[0].name if job.outputs else str(job.source.parent)
+def _made(job: JobView) -> str:
+    """The preset, and what the file is called where that is not the picture's own name."""
+    names = [path.name for path in job.outputs[:1] if path.name != job.source.name]
+    return " → ".join([job.preset_name, *names])
 
 
 def _line(

@@ -17,7 +17,6 @@ _Index = QModelIndex | QPersistentModelIndex
 
 _ROW_HEIGHT = 52
 _ACTION_WIDTH = 44
-_PRESET_WIDTH = 112
 
 
 class QueueTable(QTableView):
@@ -33,7 +32,6 @@ class QueueTable(QTableView):
         super().__init__(parent)
         self.setModel(jobs)
         self.setItemDelegateForColumn(JobColumn.PICTURE, PictureDelegate(pictures, self))
-        self.setItemDelegateForColumn(JobColumn.PRESET, StatusDelegate(self))
         self.setItemDelegateForColumn(JobColumn.STATUS, StatusDelegate(self))
         action = ActionDelegate(self)
         action.triggered.connect(self._act)
@@ -71,12 +69,9 @@ class QueueTable(QTableView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         room = self.viewport().width() - _ACTION_WIDTH
-        self.setColumnHidden(JobColumn.PRESET, room < 460)
-        preset = 0 if self.isColumnHidden(JobColumn.PRESET) else _PRESET_WIDTH
-        picture = round((room - preset) * 0.54)
+        picture = round(room * 0.6)
         self.setColumnWidth(JobColumn.PICTURE, picture)
-        self.setColumnWidth(JobColumn.PRESET, preset)
-        self.setColumnWidth(JobColumn.STATUS, room - preset - picture)
+        self.setColumnWidth(JobColumn.STATUS, room - picture)
         self.setColumnWidth(JobColumn.ACTION, _ACTION_WIDTH)
         super().resizeEvent(event)
 

@@ -74,10 +74,10 @@ def test_paints_every_state(table: QueueTable, session: Session, qapp: QApplicat
     assert not table.grab().isNull()
 
 
-def test_narrow_it_leaves_out_the_preset(table: QueueTable) -> None:
-    assert not table.isColumnHidden(JobColumn.PRESET)
-    table.resize(420, 300)
-    assert table.isColumnHidden(JobColumn.PRESET)
+@pytest.mark.parametrize("width", [420, 700, 1400])
+def test_fills_its_width(table: QueueTable, width: int) -> None:
+    table.resize(width, 300)
+    assert sum(map(table.columnWidth, JobColumn)) == table.viewport().width()
 
 
 @pytest.mark.parametrize(
