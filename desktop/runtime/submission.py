@@ -15,6 +15,7 @@ from shared.engines.builtin.classes import NODE_SPECS
 from shared.errors import JsonValue, UsageError
 from shared.ids import derived_key
 from shared.media import READABLE_SUFFIXES
+from shared.presets.acceptance import batch_input
 from shared.presets.bundle import Preset
 from shared.presets.manifest import PresetInput
 
@@ -50,7 +51,7 @@ def preset_job(
     batch: str,
 ) -> NewJob:
     """`values` are resolved. Blocking: reads the files' digests. Raises SourceUnreadable, FileMissing."""
-    primary = preset.manifest.primary_input or preset.manifest.inputs[0]
+    primary = batch_input(preset.manifest)
     source = describe_input(file.path, slot=primary.id)
     recipe = PresetRecipe(
         preset_id=preset.manifest.id, version=preset.manifest.version, digest=preset.digest, values=values

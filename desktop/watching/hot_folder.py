@@ -10,13 +10,20 @@ from desktop.watching.guards import check_output_place
 from desktop.watching.identity import hot_folder_id, idempotency_key
 from desktop.watching.settle import Patience
 from shared.errors import JsonValue, UsageError
+from shared.presets.acceptance import batch_input
 from shared.presets.bundle import Preset
 
-__all__ = ["HotFolder", "SourceNotFound", "set_up_hot_folder"]
+__all__ = ["HotFolder", "NeedsCompanions", "SourceNotFound", "set_up_hot_folder"]
 
 
 class SourceNotFound(UsageError):
     code = "source_not_found"
+
+
+class NeedsCompanions(UsageError):
+    """A hot folder gives a preset one file at a time."""
+
+    code = "needs_companions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,7 @@ class HotFolder:
     ) -> NewJob:
         """The job for one version of one file; `key` is its ledger key."""
         source = self.source / path
-        primary = self.preset.manifest.primary_input or self.preset.manifest.inputs[0]
+        primary = batch_input(self.preset.manifest)
         return NewJob(
             key=idempotency_key(key, self.preset.digest, self.values),
             batch=self.id,
@@ -95,7 +102,11 @@ def set_up_hot_folder(
     again: bool = False,
     patience: Patience | None = None,
 ) -> HotFolder:
-    """Check the places and name the folder. Raises SourceNotFound, OutputOverlapsSource."""
+    """Check the places and the preset, and name the folder.
+
+    Raises SourceNotFound, OutputOverlapsSource, NeedsCompanions, InvalidValue.
+    """
+    _check_inputs(preset)
     real_source = source.expanduser().resolve()
     real_out = out.expanduser().resolve()
     if not real_source.is_dir():
@@ -116,3 +127,14 @@ def set_up_hot_folder(
         again=again,
         patience=patience or Patience(),
     )
+
+
+def _check_inputs(preset: Preset) -> None:
+    primary = batch_input(preset.manifest)
+    needed = [item.label for item in preset.manifest.inputs if item is not primary and item.min_count]
+    if needed:
+        raise NeedsCompanions(
+            f"{preset.manifest.name} needs {', '.join(needed)} beside each picture, which a hot folder does "
+            "not give: use `safelight develop`",
+            preset=preset.manifest.id,
+        )

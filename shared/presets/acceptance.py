@@ -1,10 +1,17 @@
-"""Which pictures an input of a preset takes, by what their headers say. Pure."""
+"""Which files a preset takes: what a batch walks over, and what pictures' headers must say. Pure."""
 
 from shared.media import ImageInfo, media_type_for
 from shared.presets.errors import InvalidValue
-from shared.presets.manifest import InputLimits, PresetInput
+from shared.presets.manifest import InputLimits, Manifest, PresetInput
 
-__all__ = ["check_accepted"]
+__all__ = ["batch_input", "check_accepted"]
+
+
+def batch_input(manifest: Manifest) -> PresetInput:
+    """The input that is given one file after the other. Raises InvalidValue for a preset without files."""
+    if not manifest.inputs:
+        raise InvalidValue(f"{manifest.name} makes pictures from nothing: it takes no files", field="inputs")
+    return manifest.primary_input or manifest.inputs[0]
 
 
 def check_accepted(declared: PresetInput, name: str, info: ImageInfo) -> None:
