@@ -118,7 +118,8 @@ class TextReport(_Tally):
                 if problem is not None:
                     self._complain(f"{source_name} is done but not delivered: {problem}")
             case Failed():
-                self._complain(f"{source_name}: {event.message}")
+                named = event.message.startswith(source_name)
+                self._complain(event.message if named else f"{source_name}: {event.message}")
             case ProgressEvent():
                 self._bar.update(self._task, description=_printable(source_name))
             case _:

@@ -65,6 +65,34 @@ def test_run_takes_other_files_for_its_loaders(here: Here, tmp_path: Path) -> No
     assert named.code == 0, named.err
 
 
+def test_run_keeps_outputs_of_one_name_apart(here: Here, tmp_path: Path) -> None:
+    _picture(tmp_path / "in.png")
+    nodes = {name: GRAPH[name] for name in ("1", "2")}
+    for node, picture, prefix in (("5", "1", "one/x"), ("6", "2", "two/x"), ("7", "1", "x")):
+        nodes[node] = {
+            "class_type": "SaveImage",
+            "inputs": {"images": [picture, 0], "filename_prefix": prefix},
+        }
+    answer = here(
+        tmp_path / "data",
+        "run",
+        _graph(tmp_path, nodes),
+        "--out",
+        tmp_path / "out",
+        "--engine",
+        "builtin",
+        "--json",
+    )
+    assert answer.code == 0, answer.err
+    paths = {output["node"]: output["path"] for output in answer.last("completed")["outputs"]}
+    assert len(set(paths.values())) == 3
+    shades = {}
+    for node, path in paths.items():
+        with Image.open(path) as made:
+            shades[node] = made.getpixel((0, 0))
+    assert shades == {"5": (10, 20, 30), "6": (245, 235, 225), "7": (10, 20, 30)}
+
+
 @pytest.mark.parametrize(
     ("graph", "code", "said"),
     [
