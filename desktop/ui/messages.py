@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication
 from shared.jobs.stage import StageName
 from shared.jobs.state import JobState
 
-__all__ = ["Text", "counted", "eta", "job_state", "say", "stage"]
+__all__ = ["Text", "counted", "eta", "job_state", "say", "sentence", "stage"]
 
 _CONTEXT = "Safelight"
 
@@ -24,8 +24,8 @@ class Text(Enum):
     DROP_RELEASE = "Release to add them"
     DROP_NO_FILES = "These are no files on this computer"
     DROP_NOT_READABLE = "Safelight cannot read {suffix} files"
-    CHOOSE_FILES = "Choose &files…"
-    CHOOSE_FOLDER = "Choose f&older…"
+    CHOOSE_FILES = "Add &files…"
+    CHOOSE_FOLDER = "Add f&older…"
     TRY_SAMPLE = "&Try a sample"
     TRY_SAMPLE_HELP = "Add the sample photograph of this preset"
     ADD_MORE = "&Add more…"
@@ -166,6 +166,12 @@ def say(text: Text, **values: object) -> str:
 
 def counted(one: Text, many: Text, n: int, **values: object) -> str:
     return say(one if n == 1 else many, n=f"{n:,}", **values)
+
+
+def sentence(text: str) -> str:
+    """With a capital where it begins with a word; the name of a file stays as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
 
 
 def job_state(state: JobState) -> str:

@@ -164,9 +164,10 @@ class ActivityPane(QFrame):
 def _run_words(summary: RunSummary) -> str:
     if summary.total == 0:
         return ""
+    words: list[str] = []
     if summary.active:
         words = [counted(Text.RUN_ONE, Text.RUN_MANY, summary.total, done=f"{summary.done:,}")]
-    else:
+    elif summary.done > summary.failed:
         words = [counted(Text.RUN_DONE_ONE, Text.RUN_DONE_MANY, summary.done - summary.failed)]
     if summary.failed:
         words.append(say(Text.RUN_FAILED, n=f"{summary.failed:,}"))

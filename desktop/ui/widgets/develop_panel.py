@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.state.session import Session
-from desktop.ui.messages import Text, counted, say
+from desktop.ui.messages import Text, counted, say, sentence
 from desktop.ui.theme import small_font, title_font
 from desktop.ui.widgets.destination import Destination
 from desktop.ui.widgets.parameter_form import ParameterForm
@@ -75,7 +75,7 @@ class DevelopPanel(QFrame):
             return
         self._name.setText(preset.name)
         self._summary.setText(preset.summary)
-        self._trouble.setText(preset.unavailable or "")
+        self._trouble.setText(sentence(preset.unavailable or ""))
         self._trouble.setVisible(preset.unavailable is not None)
         self._show_chips(preset)
         self._show_help("")

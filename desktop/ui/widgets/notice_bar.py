@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
 
 from desktop.state.notice import Notice
 from desktop.ui.icon_set import icon, pixmap
-from desktop.ui.messages import Text, say
+from desktop.ui.messages import Text, say, sentence
 from desktop.ui.theme import Ink
 
 __all__ = ["NoticeBar"]
@@ -47,8 +47,9 @@ class NoticeBar(QFrame):
     def tell(self, notice: Notice) -> None:
         sign, ink = ("warning", Ink.TROUBLE) if notice.trouble else ("check", Ink.AMBER)
         self._sign.setPixmap(pixmap(sign, 18, ink, ratio=self.devicePixelRatioF()))
-        self._text.setText(notice.text)
-        self._text.setAccessibleName(notice.text)
+        text = sentence(notice.text)
+        self._text.setText(text)
+        self._text.setAccessibleName(text)
         self.show()
         if notice.trouble:
             self._timer.stop()

@@ -31,7 +31,9 @@ def status_of(job: JobView) -> Status:
         case JobState.COMPLETED:
             return Status(messages.job_state(job.state), "check", Ink.AMBER)
         case JobState.FAILED | JobState.EXPIRED:
-            return Status(job.error or messages.job_state(job.state), "warning", Ink.TROUBLE)
+            return Status(
+                messages.sentence(job.error or messages.job_state(job.state)), "warning", Ink.TROUBLE
+            )
         case JobState.CANCELLED:
             return Status(messages.job_state(job.state), "cancel", Ink.FAINT)
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMessageBox,
     QScrollArea,
+    QSplitter,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
@@ -190,6 +191,8 @@ def test_everything_that_takes_the_focus_has_a_name(window: MainWindow, session:
 def test_nothing_is_cut_off(window: MainWindow, session: Session, size: QSize, qapp: QApplication) -> None:
     opened(session, a_preset())
     window.resize(size)
+    for splitter in window.findChildren(QSplitter):
+        splitter.setSizes([0, 9999, 0])  # the panels at the sides as narrow as they go
     qapp.processEvents()
 
     cut = [

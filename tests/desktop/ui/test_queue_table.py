@@ -88,7 +88,8 @@ def test_fills_its_width(table: QueueTable, width: int) -> None:
         (a_job(1, JobState.SAVING), "Saving"),
         (a_job(1, JobState.COMPLETED), "Done"),
         (a_job(1, JobState.CANCELLED), "Cancelled"),
-        (a_job(1, JobState.FAILED, error="The disk is full"), "The disk is full"),
+        (a_job(1, JobState.FAILED, error="the disk is full"), "The disk is full"),
+        (a_job(1, JobState.FAILED, error="a.png is empty"), "a.png is empty"),
     ],
 )
 def test_says_the_state_in_words(job: object, words: str) -> None:
