@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/python packaging/demo.py
 
 test: setup
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-comfyui: setup
 	@test -n "$(COMFYUI_URL)" || { echo "set COMFYUI_URL to a running ComfyUI, for example http://127.0.0.1:8188" >&2; exit 2; }

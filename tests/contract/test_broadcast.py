@@ -10,8 +10,6 @@ from cloud.clients.broadcast import Broadcast, Heap, LocalBroadcast, Message, Re
 from cloud.clients.redis_link import RedisLink
 from tests.support.redis import RedisServer
 
-pytestmark = pytest.mark.xdist_group("redis")
-
 Ends = tuple[Broadcast, Broadcast]
 
 

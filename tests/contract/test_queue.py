@@ -10,8 +10,6 @@ from cloud.clients.queue import Bell, LocalQueue, Queue, RedisQueue
 from cloud.clients.redis_link import RedisLink
 from tests.support.redis import RedisServer
 
-pytestmark = pytest.mark.xdist_group("redis")
-
 
 @pytest.fixture(params=["local", "redis"])
 async def queues(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Queue, Queue]]:

@@ -15,8 +15,6 @@ from tests.journeys.cluster import PHOTO, Cluster, open_cluster
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:

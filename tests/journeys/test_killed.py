@@ -16,8 +16,6 @@ from tests.journeys.cluster import PHOTO, Cluster, open_cluster
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
 
-pytestmark = pytest.mark.xdist_group("cluster-killed")
-
 IN_THE_WORKER = [
     "attempt.claimed",
     "attempt.ticket_stored",

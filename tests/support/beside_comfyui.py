@@ -24,7 +24,6 @@ __all__ = ["BESIDE_COMFYUI", "GraphJson", "Server", "assert_same", "node", "ours
 
 BESIDE_COMFYUI = [
     pytest.mark.real_comfyui,
-    pytest.mark.xdist_group("comfyui"),
     pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
     pytest.mark.skipif("COMFYUI_URL" not in os.environ, reason="needs COMFYUI_URL, a real server"),
 ]

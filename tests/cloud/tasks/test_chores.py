@@ -2,14 +2,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-import pytest
-
 from cloud.tasks.arq_worker import run_on_arq
 from cloud.tasks.chore import Chore
 from cloud.tasks.timers import run_on_timers
 from tests.support.redis import RedisServer
-
-pytestmark = pytest.mark.xdist_group("redis")
 
 
 class _Count:

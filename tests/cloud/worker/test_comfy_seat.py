@@ -21,8 +21,6 @@ from shared.jobs.state import JobState
 from tests.cloud.worker.shop import ACCOUNT, Shop
 from tests.support.comfy_server import ComfyServer, comfy_server
 
-pytestmark = pytest.mark.xdist_group("cloud-worker")
-
 MODEL = "random_sd15_fp16.safetensors"
 FEW, MANY = {"model": MODEL, "steps": 3}, {"model": MODEL, "steps": 100}
 

@@ -16,7 +16,7 @@ from shared.jobs.state import JobState
 from tests.cloud.worker.shop import ACCOUNT, PHOTO, Shop
 from tests.support.databases import open_database
 
-pytestmark = [pytest.mark.xdist_group("cloud-worker"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -24,8 +24,6 @@ from tests.support.builtin_works import graph_work, input_file, node
 from tests.support.cloud_server import CloudServer, cloud_server
 from tests.support.http_server import Reply, http_server
 
-pytestmark = pytest.mark.xdist_group("cloud-server")
-
 OUTPUT_LIMITS = MediaLimits(max_bytes=50_000_000, max_pixels=3_000_000, max_frames=100)
 _LOOK = Look(file="cover.webp", alt="nothing")
 

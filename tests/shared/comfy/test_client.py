@@ -28,7 +28,6 @@ REAL = pytest.param(
     "real",
     marks=[
         pytest.mark.real_comfyui,
-        pytest.mark.xdist_group("comfyui"),
         pytest.mark.skipif("COMFYUI_URL" not in os.environ, reason="needs COMFYUI_URL"),
     ],
 )

@@ -28,7 +28,6 @@ INSTANT = sorted(name for name, preset in PRESETS.items() if preset.manifest.ins
 
 pytestmark = [
     pytest.mark.real_comfyui,
-    pytest.mark.xdist_group("comfyui"),
     pytest.mark.skipif("COMFYUI_URL" not in os.environ, reason="needs COMFYUI_URL, a real server"),
 ]
 

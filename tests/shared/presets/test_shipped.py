@@ -37,7 +37,7 @@ NO_EFFECT: Mapping[str, Mapping[str, JsonValue]] = {
 
 Pixels = npt.NDArray[np.int16]
 
-pytestmark = [pytest.mark.xdist_group("shipped presets"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -24,7 +24,6 @@ class TestOnTheStandIn(EngineSuite):
 
 
 @pytest.mark.real_comfyui
-@pytest.mark.xdist_group("comfyui")
 @pytest.mark.skipif("COMFYUI_URL" not in os.environ, reason="needs COMFYUI_URL")
 class TestOnARealServer(EngineSuite):
     @pytest.fixture
