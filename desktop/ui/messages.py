@@ -107,6 +107,7 @@ class Text(Enum):
     RUN_MANY = "{done} of {n} pictures"
     RUN_FAILED = "{n} failed"
     RUN_DONE_ONE = "{n} picture done"
+    RUN_DONE_SOME = "{n} done"
     RUN_DONE_MANY = "{n} pictures done"
     CANCEL = "Cancel"
     CANCEL_ALL = "Cancel all"

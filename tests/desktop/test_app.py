@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QMessageBox
 from qasync import QEventLoop
 
 from desktop.app.program import furnish, new_session, serve
@@ -86,8 +87,11 @@ def _in_window(
         served = asyncio.ensure_future(serve(session, window))
         try:
             await steps(session, desk)
-        finally:
-            window.close()
+        except BaseException:
+            window.closing.emit()  # without the question, which nobody would answer
+            await served
+            raise
+        QTimer.singleShot(0, window.close)  # as a user does: a question inside a task would stop the others
         return await served
 
     with loop:
@@ -136,7 +140,7 @@ def test_develops_pictures_from_the_drop_to_the_finished_file(
         assert path == tmp_path / "out" / "good.png"
         assert path.read_bytes() != good.read_bytes()
         assert session.results.rowCount() == 1
-        assert desk.activity.progress_text == "1 picture done · 1 failed"
+        assert desk.activity.progress_text == "1 done · 1 failed"
 
     assert _in_window(tmp_path / "data", qapp, steps) == 0
 
@@ -160,6 +164,34 @@ def test_the_next_start_shows_what_was_done(
 
     assert _in_window(tmp_path / "data", qapp, develop) == 0
     assert _in_window(tmp_path / "data", qapp, look) == 0
+
+
+def test_what_was_left_behind_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qapp: QApplication
+) -> None:
+    _own_folders(monkeypatch, tmp_path)
+    qapp.setQuitOnLastWindowClosed(False)
+    pictures = [a_picture(tmp_path / "in" / f"{number}.png", 900, 600) for number in range(8)]
+
+    def agree() -> None:
+        box = qapp.activeModalWidget()
+        assert isinstance(box, QMessageBox)
+        next(button for button in box.buttons() if button.text() == "&Close now").click()
+
+    async def leave(session: Session, desk: Desk) -> None:
+        session.sources.add(pictures)
+        await _until(session.can_develop)
+        session.develop()
+        await _until(lambda: session.progress.summary().active)
+        QTimer.singleShot(0, lambda: QTimer.singleShot(0, agree))  # once it is asked
+
+    async def wait(session: Session, desk: Desk) -> None:
+        await _until(lambda: session.results.rowCount() == len(pictures))
+
+    assert _in_window(tmp_path / "data", qapp, leave) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) < len(pictures)
+    assert _in_window(tmp_path / "data", qapp, wait) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [path.name for path in pictures]
 
 
 def test_a_core_that_cannot_open_is_told_in_the_window(

@@ -167,7 +167,9 @@ def _run_words(summary: RunSummary) -> str:
     words: list[str] = []
     if summary.active:
         words = [counted(Text.RUN_ONE, Text.RUN_MANY, summary.total, done=f"{summary.done:,}")]
-    elif summary.done > summary.failed:
+    elif summary.failed:
+        words = [say(Text.RUN_DONE_SOME, n=f"{summary.done - summary.failed:,}")]
+    else:
         words = [counted(Text.RUN_DONE_ONE, Text.RUN_DONE_MANY, summary.done - summary.failed)]
     if summary.failed:
         words.append(say(Text.RUN_FAILED, n=f"{summary.failed:,}"))

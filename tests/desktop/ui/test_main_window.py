@@ -97,7 +97,7 @@ def test_counts_the_run_in_pictures(window: MainWindow, session: Session) -> Non
     assert _desk(window).activity.progress_text == "2 of 3 pictures · 1 failed"
 
     session.take_jobs([a_job(3, JobState.COMPLETED, outputs=(Path("/out/3.png"),))])
-    assert _desk(window).activity.progress_text == "2 pictures done · 1 failed"
+    assert _desk(window).activity.progress_text == "2 done · 1 failed"
 
 
 def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Session, qtbot: QtBot) -> None:
