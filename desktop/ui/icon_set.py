@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QSize
-from PySide6.QtGui import QColor, QIcon, QImageReader, QPixmap, QPixmapCache
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QPixmapCache
+from PySide6.QtSvg import QSvgRenderer
 
 from desktop.ui.theme import Ink
 
@@ -38,10 +39,13 @@ def pixmap(name: str, side: int, ink: QColor, *, ratio: float) -> QPixmap:
 
 
 def _drawn(name: str, side: int, ink: str) -> QPixmap:
+    """Without QImageReader: on a device of Python's it would hold a lock of Qt while it waits for the GIL,
+    and the threads that read pictures hold the GIL while they wait for that lock.
+    """
     svg = (_FOLDER / f"{name}.svg").read_bytes().replace(b"currentColor", ink.encode())
-    buffer = QBuffer()
-    buffer.setData(QByteArray(svg))
-    buffer.open(QIODevice.OpenModeFlag.ReadOnly)
-    reader = QImageReader(buffer, QByteArray(b"svg"))
-    reader.setScaledSize(QSize(side, side))
-    return QPixmap.fromImage(reader.read())
+    result = QPixmap(side, side)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    QSvgRenderer(QByteArray(svg)).render(painter)
+    painter.end()
+    return result
