@@ -1,19 +1,12 @@
 """Where log events go."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
 from shared.logs import configure_logs, logs_in_file
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_events_are_lines_of_json_in_the_file(tmp_path: Path) -> None:

@@ -38,10 +38,10 @@ async def test_no_more_at_a_time_than_children(pool: ProcessPool) -> None:
             tasks.create_task(hold(pool, GB, log, name, release))
         await settled(log, 2)
         await asyncio.sleep(0)
-        assert log == ["a", "b"]
+        assert sorted(log) == ["a", "b"], "either child may be up first"
         release.set()
 
-    assert log == ["a", "b", "c"]
+    assert log[2:] == ["c"]
 
 
 async def test_large_runs_wait_for_memory_and_keep_their_place(pool: ProcessPool) -> None:
