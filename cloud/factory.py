@@ -15,6 +15,7 @@ from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.endings import Endings
 from cloud.services.event_streams import EventStreams
 from cloud.services.health import Health
 from cloud.services.jobs import Jobs
@@ -71,6 +72,7 @@ class Factory:
         return Attempts(
             database=self._context.database,
             queue=self._context.queue,
+            endings=self._endings(),
             rules=self.attempt_rules(),
             utcnow=self._context.utcnow,
         )
@@ -93,6 +95,7 @@ class Factory:
         return Jobs(
             database=self._context.database,
             queue=self._context.queue,
+            endings=self._endings(),
             presets=self.presets(),
             links=self._links(),
             utcnow=self._context.utcnow,
@@ -125,10 +128,14 @@ class Factory:
         return Waiting(
             database=self._context.database,
             queue=self._context.queue,
+            endings=self._endings(),
             presets=self._context.presets,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             utcnow=self._context.utcnow,
         )
+
+    def _endings(self) -> Endings:
+        return Endings()
 
     def _links(self) -> Links:
         return Links(base_url=self._context.settings.base_url, signer=self._context.signer)

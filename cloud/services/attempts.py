@@ -17,6 +17,7 @@ from cloud.repositories.claims import AttemptEnd, AttemptRef, Claim, Held
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Backlog, Lane
 from cloud.repositories.unit import Unit
+from cloud.services.endings import Ending, Endings
 from shared.engines.base import Ticket
 from shared.jobs.events import (
     Cancelled,
@@ -28,6 +29,7 @@ from shared.jobs.events import (
     Stage,
     StageName,
     Started,
+    TerminalEvent,
 )
 from shared.jobs.state import JobState
 
@@ -59,10 +61,17 @@ class _Head(TypedDict):
 
 class Attempts:
     def __init__(
-        self, *, database: Database, queue: Queue, rules: AttemptRules, utcnow: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        queue: Queue,
+        endings: Endings,
+        rules: AttemptRules,
+        utcnow: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._queue = queue
+        self._endings = endings
         self._rules = rules
         self._utcnow = utcnow
 
@@ -131,7 +140,7 @@ class Attempts:
                 facts = ArtifactFacts(output.media_type, output.width, output.height)
                 unit.artifacts.add_made(held.lane.account_id, output.digest, output.bytes, facts)
             unit.claims.add_outputs(ref, outputs)
-            self._add_event(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
+            self._end(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
 
         await self._database.write(work)
         await self._queue.ring(Bell.EVENTS)
@@ -217,12 +226,14 @@ class Attempts:
     ) -> None:
         failure = {"failure_code": code, "failure_message": message, "failure_retryable": retryable}
         held = _still(unit.claims.end(ref, JobState.FAILED, how, **failure), ref)
-        event = Failed(**self._head(ref), code=code, message=message, retryable=retryable)
-        self._add_event(unit, held, event)
+        self._end(unit, held, Failed(**self._head(ref), code=code, message=message, retryable=retryable))
 
     def _cancel(self, unit: Unit, ref: AttemptRef, how: AttemptEnd) -> None:
         held = _still(unit.claims.end(ref, JobState.CANCELLED, how), ref)
-        self._add_event(unit, held, Cancelled(**self._head(ref)))
+        self._end(unit, held, Cancelled(**self._head(ref)))
+
+    def _end(self, unit: Unit, held: Held, event: TerminalEvent) -> None:
+        self._endings.note(unit, Ending(lane=held.lane, event=event))
 
     def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:
         unit.events.add(held.lane.account_id, event)

@@ -13,6 +13,7 @@ from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.endings import Ending, Endings
 from cloud.services.inputs import check_inputs
 from cloud.services.links import Links
 from cloud.services.model_choices import model_choices
@@ -46,12 +47,14 @@ class Jobs:
         *,
         database: Database,
         queue: Queue,
+        endings: Endings,
         presets: Presets,
         links: Links,
         utcnow: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._queue = queue
+        self._endings = endings
         self._presets = presets
         self._links = links
         self._utcnow = utcnow
@@ -104,9 +107,8 @@ class Jobs:
             asked = not ended and unit.claims.request_cancel(caller.account_id, job_id)
             job = _found(unit, caller, job_id)
             if ended:
-                unit.events.add(
-                    caller.account_id, Cancelled(job_id=job_id, attempt=job.attempt, at=self._utcnow())
-                )
+                event = Cancelled(job_id=job_id, attempt=job.attempt, at=self._utcnow())
+                self._endings.note(unit, Ending(lane=job.lane, event=event))
             return job, asked
 
         job, asked = await self._database.write(work)

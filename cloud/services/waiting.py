@@ -7,6 +7,7 @@ from cloud.clients.queue import Bell, Queue
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.unit import Unit
+from cloud.services.endings import Ending, Endings
 from cloud.services.model_choices import chosen_models
 from shared.engines.base import Capabilities
 from shared.jobs.events import Expired, Failed
@@ -30,12 +31,14 @@ class Waiting:
         *,
         database: Database,
         queue: Queue,
+        endings: Endings,
         presets: Mapping[str, Preset],
         longest: timedelta,
         utcnow: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._queue = queue
+        self._endings = endings
         self._presets = presets
         self._longest = longest
         self._utcnow = utcnow
@@ -76,7 +79,7 @@ class Waiting:
             ended = unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE)
             for job in ended:
                 event = Expired(job_id=job.job_id, attempt=job.attempt, at=self._utcnow())
-                unit.events.add(job.lane.account_id, event)
+                self._endings.note(unit, Ending(lane=job.lane, event=event))
             return len(ended)
 
         total = 0
@@ -110,7 +113,7 @@ class Waiting:
                 message=message,
                 retryable=False,
             )
-            unit.events.add(lane.account_id, event)
+            self._endings.note(unit, Ending(lane=job.lane, event=event))
         return len(ended)
 
 

@@ -11,6 +11,7 @@ from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.endings import Endings
 from shared.api.events import parse_event
 from shared.ids import new_id
 from shared.jobs.events import JobEvent
@@ -34,7 +35,9 @@ class Desk:
 
     @property
     def attempts(self) -> Attempts:
-        return Attempts(database=self.database, queue=self.queue, rules=self.rules, utcnow=utcnow)
+        return Attempts(
+            database=self.database, queue=self.queue, endings=Endings(), rules=self.rules, utcnow=utcnow
+        )
 
     async def account(self) -> str:
         account_id = new_id()

@@ -10,6 +10,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.jobs import JobRecord, NewJob
 from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.unit import Unit
+from cloud.services.endings import Endings
 from cloud.services.model_choices import model_choices
 from cloud.services.waiting import NO_SERVER, Waiting, lacking_everywhere
 from shared.engines.base import Capabilities
@@ -35,6 +36,7 @@ class Hall:
         self.waiting = Waiting(
             database=database,
             queue=LocalQueue(),
+            endings=Endings(),
             presets={PORTRAIT.manifest.id: PORTRAIT},
             longest=LONGEST,
             utcnow=lambda: datetime.now(UTC),

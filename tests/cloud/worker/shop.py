@@ -20,6 +20,7 @@ from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.endings import Endings
 from cloud.services.model_choices import model_choices
 from cloud.services.waiting import Waiting
 from cloud.worker.inputs import InputFiles
@@ -62,11 +63,16 @@ class Shop:
         self.preset = load_preset(shipped_presets_folder() / self.preset_id)
         self.presets = {self.preset.manifest.id: self.preset}
         self.attempts = Attempts(
-            database=self.database, queue=self.queue, rules=self.rules, utcnow=lambda: datetime.now(UTC)
+            database=self.database,
+            queue=self.queue,
+            endings=Endings(),
+            rules=self.rules,
+            utcnow=lambda: datetime.now(UTC),
         )
         self.waiting = Waiting(
             database=self.database,
             queue=self.queue,
+            endings=Endings(),
             presets=self.presets,
             longest=timedelta(hours=1),
             utcnow=lambda: datetime.now(UTC),
