@@ -13,13 +13,15 @@ __all__ = ["ATTEMPTS", "IDEMPOTENCY_KEYS", "JOBS", "LANES", "OUTPUTS"]
 
 _QUEUED = text("state = 'queued'")
 _RUNNING = text("state IN ('processing', 'saving')")
+_LEFT = text("state = 'queued' AND server IS NOT NULL")
 
 
 class JobRow(SQLModel, table=True):
     """`number` orders the jobs. `attempt` counts claims and fences those who lost theirs.
 
     `crashes` are the ends of workers for which only this job can be blamed; an `alone` job must
-    not share a worker, since it may be to blame.
+    not share a worker, since it may be to blame. `server` has the job, or was left with a run of it;
+    `avoid` is one where it failed; `hand_back_at` is since when another server would take it.
     """
 
     __tablename__ = "jobs"
@@ -30,6 +32,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("ix_jobs_lease", "lease_until", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
         Index("ix_jobs_worker", "worker", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
+        Index("ix_jobs_left", "server", postgresql_where=_LEFT, sqlite_where=_LEFT),
         Index("ix_jobs_account", "account_id", "number"),
         Index("ix_jobs_idempotency_key", "account_id", "idempotency_key"),
     )  # fmt: skip
@@ -53,6 +56,9 @@ class JobRow(SQLModel, table=True):
     alone: bool = False
     worker: str | None = Field(max_length=100, default=None)
     lease_until: datetime | None = Field(sa_type=Moment, default=None)
+    server: str | None = Field(max_length=50, default=None)
+    avoid: str | None = Field(max_length=50, default=None)
+    hand_back_at: datetime | None = Field(sa_type=Moment, default=None)
     cancel_requested_at: datetime | None = Field(sa_type=Moment, default=None)
     failure_code: str | None = Field(sa_type=Text, default=None)
     failure_message: str | None = Field(sa_type=Text, default=None)
@@ -64,7 +70,7 @@ class JobRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """`begun_at` is when execution began; `end` says how it ended."""
+    """`begun_at` is when execution began; `end` says how it ended, and `reason` why it came to nothing."""
 
     __tablename__ = "attempts"
     __table_args__ = (Index("ix_attempts_worker", "worker"),)
@@ -78,6 +84,7 @@ class AttemptRow(SQLModel, table=True):
     begun_at: datetime | None = Field(sa_type=Moment, default=None)
     ended_at: datetime | None = Field(sa_type=Moment, default=None)
     end: str | None = Field(max_length=20, default=None)
+    reason: str | None = Field(max_length=50, default=None)
 
 
 class OutputRow(SQLModel, table=True):
