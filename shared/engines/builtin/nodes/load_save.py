@@ -106,7 +106,7 @@ def _temporary_prefix(node: str) -> str:
 def _write_each(run: NodeRun, images: Picture, prefix: str, kind: OutputKind) -> None:
     pixels = _writable(images)
     height, width = pixels.shape[1:3]
-    names = run.names.names(prefix, len(pixels), width=width, height=height, suffix=".png")
+    names = run.names.batch(prefix, len(pixels), width=width, height=height, suffix=".png")
     for name, values in zip(names, pixels, strict=True):
         run.pause()
         # Runs of equal bytes after Pillow's row filters: as small as level 4 on photographs, and
@@ -159,7 +159,7 @@ def _write_animation(
     pixels = _writable(images)
     height, width = pixels.shape[1:3]
     suffix = f".{format_.lower()}"
-    (name,) = run.names.names(prefix, 1, width=width, height=height, suffix=suffix)
+    name = run.names.animation(prefix, width=width, height=height, suffix=suffix)
     first, *rest = (_image(values) for values in pixels)
     first.save(
         run.new_file(name, suffix, OutputKind.IMAGE),

@@ -110,6 +110,13 @@ def test_tokens_of_a_prefix(tmp_path: Path) -> None:
                 "1": node("EmptyImage", width=4, height=3, batch_size=2, color=0),
                 "2": node("SaveImage", images=["1", 0], filename_prefix=prefix),
                 "3": node("SaveImage", images=["1", 0], filename_prefix=""),
+                "4": node(
+                    "SaveAnimatedPNG",
+                    images=["1", 0],
+                    filename_prefix="b%batch_num%",
+                    fps=5.0,
+                    compress_level=1,
+                ),
             }
         ),
         frozenset(),
@@ -122,6 +129,7 @@ def test_tokens_of_a_prefix(tmp_path: Path) -> None:
         "2026-05-06_4x3_1_00002_.png",
         "._00001_.png",
         "._00002_.png",
+        "b%batch_num%_00001_.png",
     ]
 
 
