@@ -57,7 +57,7 @@ def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
     limited = BodyLimit(
         app,
         limit=settings.max_body_bytes,
-        uploads=f"{API}/uploads/",
+        uploads=(f"{API}/uploads/", f"{API}/artifacts/"),
         upload_limit=settings.max_upload_bytes,
     )
     return HostCheck(limited, allowed=settings.hosts)

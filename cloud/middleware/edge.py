@@ -78,17 +78,18 @@ class HostCheck:
 class BodyLimit:
     """Reads no more than `limit` bytes of a body; uploads have a limit of their own."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, uploads: str, upload_limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, uploads: tuple[str, ...], upload_limit: int) -> None:
         self._app = app
         self._limit = limit
-        self._uploads = uploads
+        self._uploads = uploads  # what is PUT below these
         self._upload_limit = upload_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._upload_limit if scope["path"].startswith(self._uploads) else self._limit
+        is_upload = scope["method"] == "PUT" and scope["path"].startswith(self._uploads)
+        limit = self._upload_limit if is_upload else self._limit
         if _declared_bytes(scope) > limit:
             message = f"the request is too large; at most {limit} bytes are read"
             await envelope(413, "too_large", message, {"max_bytes": limit})(scope, receive, send)

@@ -1,11 +1,15 @@
-"""What the OpenAPI document says of answers that are errors."""
+"""What the OpenAPI document says of errors and of raw bytes."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import Request
+
 from shared.api.errors import ErrorEnvelope
 
-__all__ = ["errors"]
+__all__ = ["BINARY", "declared_bytes", "errors"]
+
+BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 _MEANINGS: Mapping[int, str] = {
     400: "The request cannot be read, or names an unknown host",
@@ -26,3 +30,9 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {"model": ErrorEnvelope, "description": _MEANINGS[status]}
         for status in sorted({400, 503, *statuses})
     }
+
+
+def declared_bytes(request: Request) -> int | None:
+    """How many will come, if the client says."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None

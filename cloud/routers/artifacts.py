@@ -1,10 +1,10 @@
-"""Artifacts: announce, show, and have their bytes checked."""
+"""Artifacts: announced, sent, checked and shown."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 
-from cloud.routers.answers import errors
+from cloud.routers.answers import BINARY, declared_bytes, errors
 from cloud.routers.callers import Called, Made
 from shared.api.artifacts import Artifact, ArtifactRequest
 
@@ -24,6 +24,17 @@ async def announce_artifact(request: ArtifactRequest, caller: Called, factory: M
 @router.get("/{digest}", responses=errors(401, 403, 404, 422))
 async def show_artifact(digest: _Digest, caller: Called, factory: Made) -> Artifact:
     return await factory.artifacts().show(caller, digest)
+
+
+@router.put(
+    "/{digest}",
+    responses=errors(401, 403, 413, 422),
+    openapi_extra={"requestBody": {"required": True, **BINARY}},
+)
+async def send_artifact(digest: _Digest, request: Request, caller: Called, factory: Made) -> Artifact:
+    """Announce, send and have checked at once: the raw bytes, in one request. `state` says whether they are
+    taken, `problem` why not. For small files; larger ones are better announced, in case they are known."""
+    return await factory.artifacts().take(caller, digest, declared_bytes(request), request.stream())
 
 
 @router.post("/{digest}/complete", responses=errors(401, 403, 404, 409, 422))

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from cloud.routers.answers import errors
+from cloud.routers.answers import BINARY, declared_bytes, errors
 from cloud.routers.callers import Made
 
 __all__ = ["router"]
@@ -14,26 +14,23 @@ __all__ = ["router"]
 router = APIRouter(tags=["artifacts"])
 
 _Token = Annotated[str, Path(max_length=4096)]
-_BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 @router.put(
     "/uploads/{token}",
     status_code=204,
     responses=errors(403, 413, 422),
-    openapi_extra={"requestBody": {"required": True, **_BINARY}},
+    openapi_extra={"requestBody": {"required": True, **BINARY}},
 )
 async def upload_bytes(token: _Token, request: Request, factory: Made) -> None:
     """The raw bytes of an announced artifact, whole and unchanged."""
-    length = request.headers.get("content-length", "")
-    declared = int(length) if length.isascii() and length.isdigit() else None
-    await factory.artifacts().receive(token, declared, request.stream())
+    await factory.artifacts().receive(token, declared_bytes(request), request.stream())
 
 
 @router.get(
     "/downloads/{token}",
     response_class=Response,
-    responses={**errors(403, 404, 422), 200: {"description": "The bytes", **_BINARY}},
+    responses={**errors(403, 404, 422), 200: {"description": "The bytes", **BINARY}},
 )
 async def download_bytes(token: _Token, factory: Made) -> Response:
     stored = await factory.artifacts().open(token)

@@ -15,6 +15,7 @@ from cloud.clients.inspector import Inspector
 from cloud.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
 from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.links import Links
 from cloud.services.signing import Download, LinkSigner, Upload
@@ -60,12 +61,7 @@ class Artifacts:
     async def announce(self, caller: Caller, request: ArtifactRequest) -> Artifact:
         """What is known of these bytes, with a link to send them to where they are not. Raises TooLarge."""
         caller.require(Scope.WRITE)
-        if request.bytes > self._max_bytes:
-            raise TooLarge(
-                f"the file has {request.bytes} bytes; at most {self._max_bytes} are taken",
-                field="bytes",
-                max_bytes=self._max_bytes,
-            )
+        self._require_size(request.bytes)
         record = await self._database.write(
             lambda unit: unit.artifacts.announce(caller.account_id, request.digest, request.bytes)
         )
@@ -81,15 +77,27 @@ class Artifacts:
         permission = self._signer.read(token, Upload)
         if declared is not None and declared != permission.bytes:
             raise _wrong_length(declared, permission.bytes)
-        hasher = hashlib.sha256()
         with staged_file(self._blobs.staging_folder) as (file, path):
-            await _receive(chunks, file, hasher, permission.bytes)
-            if hasher.hexdigest() != permission.digest:
-                raise InvalidRequest(
-                    "the bytes that arrived are not those that were announced", field="digest"
-                )
-            file.flush()
+            await _receive(chunks, file, permission)
             await self._blobs.adopt(artifact_key(permission.account_id, permission.digest), path)
+
+    async def take(
+        self, caller: Caller, digest: str, declared: int | None, chunks: AsyncIterator[bytes]
+    ) -> Artifact:
+        """All of it at once: bytes that come with the caller's key are checked before they are stored.
+
+        Raises TooLarge, InvalidRequest.
+        """
+        caller.require(Scope.WRITE)
+        if declared is None:
+            raise InvalidRequest("say by Content-Length how many bytes will come", field="Content-Length")
+        self._require_size(declared)
+        with staged_file(self._blobs.staging_folder) as (file, path):
+            await _receive(chunks, file, Upload(caller.account_id, digest, declared))
+            found = await self._inspector.inspect(path, digest=digest, size=declared)
+            if isinstance(found, Findings):
+                await self._blobs.adopt(artifact_key(caller.account_id, digest), path)
+        return await self._view(caller, await self._noted(caller.account_id, digest, found, size=declared))
 
     async def complete(self, caller: Caller, digest: str) -> Artifact:
         """Check bytes that were sent; the answer says whether they are taken, and if not, why.
@@ -105,10 +113,10 @@ class Artifacts:
             raise Conflict("the bytes of this artifact have not arrived; send them to its upload link first")
         async with self._blobs.as_file(key) as path:
             found = await self._inspector.inspect(path, digest=digest, size=record.bytes)
-        await self._note(caller.account_id, digest, found)
+        record = await self._noted(caller.account_id, digest, found, size=record.bytes)
         if isinstance(found, Refusal):
             await self._blobs.delete(key)
-        return await self._view(caller, await self._found(caller, digest))
+        return await self._view(caller, record)
 
     async def open(self, token: str) -> Stored:
         """Raises LinkExpired, BlobMissing."""
@@ -116,7 +124,7 @@ class Artifacts:
         key = artifact_key(permission.account_id, permission.digest)
         if await self._blobs.size(key) is None:
             raise NotFound("these bytes are no longer stored")
-        link = await self._blobs.download_link(key, name=permission.name, valid_for=self._link_valid_for)
+        link = await self._blobs.download_link(key, name=permission.name, media_type=permission.media_type, valid_for=self._link_valid_for)
         return Stored(permission, self._blobs.stream(key), link.url if link else None)
 
     async def _found(self, caller: Caller, digest: str) -> ArtifactRecord:
@@ -125,15 +133,32 @@ class Artifacts:
             raise NotFound("there is no such artifact", digest=digest)
         return record
 
-    async def _note(self, account_id: str, digest: str, found: Findings | Refusal) -> None:
+    async def _noted(
+        self, account_id: str, digest: str, found: Findings | Refusal, *, size: int
+    ) -> ArtifactRecord:
+        """The artifact, announced if it was not, with what was found; ready ones stay as they are."""
         if isinstance(found, Refusal):
             _log.info("artifact_refused", account=account_id, digest=digest, code=found.code)
-            await self._database.write(
-                lambda unit: unit.artifacts.refuse(account_id, digest, found.code, found.message)
+
+        def work(unit: Unit) -> ArtifactRecord:
+            unit.artifacts.announce(account_id, digest, size)
+            if isinstance(found, Refusal):
+                unit.artifacts.refuse(account_id, digest, found.code, found.message)
+            else:
+                facts = ArtifactFacts(found.media_type, found.width, found.height)
+                unit.artifacts.accept(account_id, digest, facts)
+            [record] = unit.artifacts.find_all(account_id, (digest,))
+            return record
+
+        return await self._database.write(work)
+
+    def _require_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise TooLarge(
+                f"the file has {size} bytes; at most {self._max_bytes} are taken",
+                field="bytes",
+                max_bytes=self._max_bytes,
             )
-        else:
-            facts = ArtifactFacts(found.media_type, found.width, found.height)
-            await self._database.write(lambda unit: unit.artifacts.accept(account_id, digest, facts))
 
     async def _view(self, caller: Caller, record: ArtifactRecord) -> Artifact:
         upload = download = None
@@ -156,11 +181,9 @@ class Artifacts:
         return Link(url=direct.url, method="PUT", headers=dict(direct.headers), expires_at=ours.expires_at)
 
 
-async def _receive(
-    chunks: AsyncIterator[bytes], file: BinaryIO, hasher: "hashlib._Hash", expected: int
-) -> None:
-    """Written in large pieces, each in a thread; raises before more than `expected` bytes are kept."""
-    received, piece = 0, bytearray()
+async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, wanted: Upload) -> None:
+    """Written in large pieces, each in a thread; raises before more bytes, or other ones, are kept."""
+    received, expected, piece, hasher = 0, wanted.bytes, bytearray(), hashlib.sha256()
 
     def keep(data: bytes) -> None:
         hasher.update(data)
@@ -174,9 +197,12 @@ async def _receive(
         if len(piece) >= _WRITE_BYTES:
             await asyncio.to_thread(keep, bytes(piece))
             piece.clear()
-    await asyncio.to_thread(keep, bytes(piece))
     if received < expected:
         raise _wrong_length(received, expected)
+    await asyncio.to_thread(keep, bytes(piece))
+    file.flush()
+    if hasher.hexdigest() != wanted.digest:
+        raise InvalidRequest("the bytes that arrived are not those that were announced", field="digest")
 
 
 def _wrong_length(received: int, expected: int) -> InvalidRequest | TooLarge:

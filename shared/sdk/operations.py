@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 API = "/api/v1"
+_SENT_UNASKED_BYTES = 1 << 20  # up to here, sending costs less than asking first
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -45,11 +46,16 @@ class Download:
 
 
 def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
-    """Make the file's bytes known to the cloud; they travel only if the cloud has not got them.
+    """Make the file's bytes known to the cloud; those of a large file travel only if it has not got them.
 
     Raises RequestRefused with the cloud's reason if it will not have them.
     """
-    announced = ArtifactRequest(digest=digest, bytes=path.stat().st_size)
+    size = path.stat().st_size
+    if size <= _SENT_UNASKED_BYTES:
+        headers = {"Content-Type": "application/octet-stream"}
+        sent = Request(method="PUT", url=f"{API}/artifacts/{digest}", headers=headers, upload=path)
+        return _taken(_read(Artifact, (yield sent)))
+    announced = ArtifactRequest(digest=digest, bytes=size)
     artifact = _read(Artifact, (yield _post(f"{API}/artifacts", announced.model_dump(mode="json"))))
     if artifact.upload is not None and artifact.state is not ArtifactState.READY:
         yield Request(
@@ -60,9 +66,7 @@ def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
             signed=True,
         )
         artifact = _read(Artifact, (yield _post(f"{API}/artifacts/{digest}/complete", {})))
-    if artifact.problem is not None:
-        raise RequestRefused(artifact.problem.message, wire_code=artifact.problem.code, digest=digest)
-    return artifact
+    return _taken(artifact)
 
 
 def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
@@ -127,6 +131,14 @@ def download(wanted: Download, sink: BinaryIO) -> Steps[None]:
     )
     if answer.digest != wanted.digest:
         raise DownloadBroken(f"{wanted.name} arrived damaged; it will be fetched again", file=wanted.name)
+
+
+def _taken(artifact: Artifact) -> Artifact:
+    if artifact.problem is not None:
+        raise RequestRefused(
+            artifact.problem.message, wire_code=artifact.problem.code, digest=artifact.digest
+        )
+    return artifact
 
 
 def _post(url: str, body: JsonValue) -> Request:

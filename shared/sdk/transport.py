@@ -22,6 +22,7 @@ __all__ = ["AsyncTransport", "BlockingTransport", "Steps", "key_headers"]
 
 _T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
+_SENT_BYTES = 1 << 20
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
 
@@ -186,11 +187,11 @@ def _unreachable(server_url: str) -> Unreachable:
 
 def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
+        while chunk := file.read(_SENT_BYTES):
             yield chunk
 
 
 async def _async_chunks(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+        while chunk := await asyncio.to_thread(file.read, _SENT_BYTES):
             yield chunk

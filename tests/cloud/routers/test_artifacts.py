@@ -5,6 +5,7 @@ import zipfile
 import pytest
 from PIL import Image
 
+from cloud.clients.blob import artifact_key
 from shared.files import digest_bytes
 from tests.cloud.api import Api, Client, picture
 
@@ -49,15 +50,31 @@ BAD = {
 }
 
 
+async def test_small_picture_is_sent_and_checked_in_one_request(client: Client) -> None:
+    data = picture()
+    for _ in range(2):  # doing it again is no error
+        artifact = await client.send(data)
+        assert (artifact["state"], artifact["media_type"]) == ("ready", "image/png")
+        assert (artifact["width"], artifact["height"], artifact["bytes"]) == (32, 24, len(data))
+    fetched = await client.http.get(artifact["download"]["url"])
+    assert fetched.content == data
+    assert (await client.announce(data))["state"] == "ready"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in BAD.items()])
-async def test_what_is_no_whole_picture_is_refused(client: Client, data: tuple[bytes, str]) -> None:
+async def test_what_is_no_whole_picture_is_refused(
+    client: Client, data: tuple[bytes, str], at_once: bool
+) -> None:
     content, code = data
-    artifact = await client.upload(content)
+    artifact = await (client.send(content) if at_once else client.upload(content))
 
     assert (artifact["state"], artifact["problem"]["code"]) == ("refused", code)
     assert artifact["download"] is None
     body = {"preset": "noir", "inputs": {"photo": [{"digest": digest_bytes(content), "name": "a.png"}]}}
     assert (await client.submit(body)).json()["error"]["code"] == "input_not_ready"
+    key = artifact_key(client.account_id, digest_bytes(content))
+    assert await client.context.blobs.size(key) is None
     assert (await client.announce(content))["state"] == "wanted"  # it may be sent again
 
 
@@ -91,9 +108,30 @@ async def test_same_length_but_other_bytes_are_refused(client: Client) -> None:
     assert (answer.status_code, answer.json()["error"]["details"]) == (422, {"field": "digest"})
 
 
+@pytest.mark.parametrize("sent", [b"", b"short", bytes(len(picture()))])
+async def test_other_bytes_than_the_address_says_are_not_kept(client: Client, sent: bytes) -> None:
+    digest = digest_bytes(picture())
+    length = {"Content-Length": str(len(picture()))}
+
+    for headers in ({}, length):
+        answer = await client.call("PUT", f"/artifacts/{digest}", content=sent, headers=headers)
+        assert answer.status_code == 422, answer.text
+    assert (await client.call("GET", f"/artifacts/{digest}")).status_code == 404
+    assert await client.context.blobs.size(artifact_key(client.account_id, digest)) is None
+
+
+async def test_bytes_without_a_length_are_not_taken(client: Client) -> None:
+    path = f"/artifacts/{digest_bytes(picture())}"
+    answer = await client.call("PUT", path, content=_chunks(picture()))
+    assert (answer.status_code, answer.json()["error"]["details"]) == (422, {"field": "Content-Length"})
+
+
 async def test_file_above_the_limit_is_refused_before_it_is_sent(client: Client) -> None:
     body = {"digest": "0" * 64, "bytes": 2**35}
     answer = await client.call("POST", "/artifacts", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    path, headers = f"/artifacts/{'0' * 64}", {"Content-Length": str(2**35)}
+    answer = await client.call("PUT", path, content=b"x", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
 

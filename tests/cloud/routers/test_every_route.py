@@ -59,7 +59,7 @@ async def test_no_route_answers_a_stranger(api: Api, client: Client) -> None:
             answer = await _ask(client, method, _filled(path, values), key)
             assert answer.status_code == 401, (method, path, key)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-        if "{job_id}" in path or "{digest}" in path:
+        if method != "PUT" and ("{job_id}" in path or "{digest}" in path):  # what one sends is one's own
             answer = await _ask(client, method, _filled(path, values), other.key)
             assert answer.status_code == 404, (method, path)
             assert values["job_id"] not in answer.text.replace(f'"job":"{values["job_id"]}"', "")
@@ -73,7 +73,7 @@ async def test_reading_key_is_refused_every_change(api: Api, client: Client) -> 
         "/api/v1/artifacts": {"digest": "0" * 64, "bytes": 1},
     }
     for method, path in WITH_KEY:
-        if method == "POST":
+        if method in {"POST", "PUT"}:
             answer = await client.http.request(
                 method,
                 BASE + _filled(path, values),
