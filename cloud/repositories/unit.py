@@ -6,14 +6,17 @@ from sqlalchemy import Connection, inspect, text
 
 from cloud.repositories.accounts import AccountRows
 from cloud.repositories.artifacts import ArtifactRows
+from cloud.repositories.audit import AuditRows
 from cloud.repositories.claims import ClaimRows
 from cloud.repositories.events import EventRows
 from cloud.repositories.idempotency import IdempotencyRows
 from cloud.repositories.jobs import JobRows
 from cloud.repositories.keys import KeyRows
 from cloud.repositories.lanes import LaneRows
+from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
 from cloud.repositories.seats import SeatRows
+from cloud.repositories.servers import ServerRows
 from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
@@ -25,13 +28,16 @@ class Unit:
         self.connection = connection
         self.accounts = AccountRows(connection, clock)
         self.artifacts = ArtifactRows(connection, clock)
+        self.audit = AuditRows(connection, clock)
         self.claims = ClaimRows(connection, clock)
         self.events = EventRows(connection, clock)
         self.idempotency = IdempotencyRows(connection, clock)
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
+        self.leads = LeadRows(connection, clock)
         self.seats = SeatRows(connection, clock)
+        self.servers = ServerRows(connection, clock)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 
     def schema_version(self) -> str:

@@ -1,5 +1,6 @@
 """Where a ComfyUI server is."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
@@ -14,10 +15,17 @@ class InvalidAddress(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """`url` holds no secrets and no trailing slash, so that equal servers have equal texts."""
+    """`url` holds no secrets and no trailing slash, so that equal servers have equal texts.
+
+    `authorization` is sent with each call, as the header of that name.
+    """
 
     url: str
-    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.authorization is None else {"Authorization": self.authorization}
 
     def socket_url(self, client_id: str) -> str:
         return f"ws{self.url.removeprefix('http')}/ws?clientId={quote(client_id, safe='')}"
@@ -40,7 +48,9 @@ def parse_address(url: str) -> ServerAddress:
         )
     name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
     location = name if port is None else f"{name}:{port}"
-    credentials = (
-        (unquote(parts.username), unquote(parts.password or "")) if parts.username is not None else None
-    )
-    return ServerAddress(f"{parts.scheme}://{location}{parts.path.rstrip('/')}", credentials)
+    basic = None if parts.username is None else _basic(unquote(parts.username), unquote(parts.password or ""))
+    return ServerAddress(f"{parts.scheme}://{location}{parts.path.rstrip('/')}", basic)
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,8 +35,13 @@ class ComfyClient:
     Its client id is its own, so that no two processes take each other's messages away.
     """
 
-    def __init__(self, url: str, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, url: str, *, authorization: str | None = None, patience: Patience | None = None
+    ) -> None:
+        """`authorization` is the header of that name, where the address does not bring it."""
         address = parse_address(url)
+        if authorization is not None:
+            address = replace(address, authorization=authorization)
         self.address = address.url
         self.client_id = new_id()
         self._patience = patience or Patience()
@@ -68,6 +74,12 @@ class ComfyClient:
         if self._catalogue is None or refresh:
             self._catalogue = parse_catalogue(await self._endpoints.get_object("/object_info"))
         return self._catalogue
+
+    async def queue_length(self) -> int:
+        """Prompts that wait or run, whoever sent them."""
+        queue = await self._endpoints.get_object("/queue")
+        listed = (queue.get("queue_running"), queue.get("queue_pending"))
+        return sum(len(items) for items in listed if isinstance(items, list))
 
     async def model_folders(self) -> tuple[str, ...]:
         return await self._names("/models")

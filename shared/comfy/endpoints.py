@@ -61,7 +61,7 @@ class Endpoints:
         self.address = address.url
         self._http = httpx.AsyncClient(
             base_url=address.url,
-            auth=address.credentials,
+            headers=address.headers,
             timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
             limits=httpx.Limits(max_keepalive_connections=16, keepalive_expiry=60.0),
             trust_env=False,
@@ -154,7 +154,7 @@ class Endpoints:
 def _unreachable(address: str, error: httpx.TransportError) -> ServerUnreachable:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return ServerAbsent(
-            f"no ComfyUI server answers at {address}; is it started, and is the address right?",
+            f"no ComfyUI server answers at {address}: start it, or check the address",
             server=address,
         )
     if isinstance(error, httpx.TimeoutException):

@@ -5,7 +5,6 @@ import contextlib
 import json
 import random
 import time
-from base64 import b64encode
 from collections.abc import Callable
 
 import structlog
@@ -111,13 +110,9 @@ class EventSocket:
             delay = min(delay * 2, _LONGEST_DELAY_S)
 
     def _connecting(self) -> connect:
-        headers = {}
-        if self._address.credentials is not None:
-            user, password = self._address.credentials
-            headers["Authorization"] = f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
         return connect(
             self._address.socket_url(self.client_id),
-            additional_headers=headers,
+            additional_headers=self._address.headers,
             compression=None,
             max_size=None,
             proxy=None,

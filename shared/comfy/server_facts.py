@@ -16,6 +16,8 @@ class ServerFacts:
     """`max_upload_bytes` bounds uploads and prompts alike; None where the server does not say."""
 
     version: str | None = None
+    device: str | None = None
+    memory_bytes: int | None = None
     memory_free_bytes: int | None = None
     max_upload_bytes: int | None = None
 
@@ -33,9 +35,17 @@ def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFa
     version = system.get("comfyui_version") if isinstance(system, Mapping) else None
     return ServerFacts(
         version=version if isinstance(version, str) else None,
+        device=_device(first),
+        memory_bytes=_count(first, "vram_total"),
         memory_free_bytes=_count(first, "vram_free"),
         max_upload_bytes=_count(features, "max_upload_size"),
     )
+
+
+def _device(facts: JsonValue) -> str | None:
+    """ "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync" without what differs between equal ones."""
+    name = facts.get("name") if isinstance(facts, Mapping) else None
+    return re.sub(r"^\w+:\d+ ", "", name).partition(" : ")[0].strip() if isinstance(name, str) else None
 
 
 def _count(facts: JsonValue, key: str) -> int | None:

@@ -20,7 +20,7 @@ def test_equal_servers_have_equal_addresses(written: str, url: str) -> None:
 def test_credentials_are_kept_apart() -> None:
     address = parse_address("https://me:p%40ss@gpu.example")
 
-    assert (address.url, address.credentials) == ("https://gpu.example", ("me", "p@ss"))
+    assert (address.url, address.headers) == ("https://gpu.example", {"Authorization": "Basic bWU6cEBzcw=="})
     assert "p@ss" not in repr(address)
 
 
