@@ -13,7 +13,10 @@ __all__ = ["ACCOUNTS", "API_KEYS", "MEMBERS", "USERS"]
 
 
 class AccountRow(SQLModel, table=True):
-    """`last_event` numbers the account's events; `served_at` is when a job of it was last claimed."""
+    """`last_event` numbers the account's events; `served_at` is when a job of it was last claimed.
+
+    Raw graphs are taken where the plan has them and `graphs_allowed` says so too.
+    """
 
     __tablename__ = "accounts"
     id: str = Field(primary_key=True, max_length=36)
@@ -21,6 +24,8 @@ class AccountRow(SQLModel, table=True):
     last_event: int = Field(sa_type=BigInteger, default=0)
     served_at: datetime | None = Field(sa_type=Moment, default=None)
     created_at: datetime = Field(sa_type=Moment)
+    plan: str = Field(max_length=20)
+    graphs_allowed: bool = False
 
 
 class UserRow(SQLModel, table=True):

@@ -14,6 +14,8 @@ __all__ = ["ATTEMPTS", "IDEMPOTENCY_KEYS", "JOBS", "LANES", "OUTPUTS"]
 _QUEUED = text("state = 'queued'")
 _RUNNING = text("state IN ('processing', 'saving')")
 _LEFT = text("state = 'queued' AND server IS NOT NULL")
+_EXPIRING = text("state = 'queued' AND expires_at IS NOT NULL")
+_IN_BATCH = text("batch_id IS NOT NULL")
 
 
 class JobRow(SQLModel, table=True):
@@ -22,6 +24,7 @@ class JobRow(SQLModel, table=True):
     `crashes` are the ends of workers for which only this job can be blamed; an `alone` job must
     not share a worker, since it may be to blame. `server` has the job, or was left with a run of it;
     `avoid` is one where it failed; `hand_back_at` is since when another server would take it.
+    `price` and what it rests on are fixed at submission; `graph` is there instead of a preset.
     """
 
     __tablename__ = "jobs"
@@ -33,6 +36,11 @@ class JobRow(SQLModel, table=True):
         Index("ix_jobs_lease", "lease_until", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
         Index("ix_jobs_worker", "worker", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
         Index("ix_jobs_left", "server", postgresql_where=_LEFT, sqlite_where=_LEFT),
+        Index("ix_jobs_running", "account_id", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
+        Index("ix_jobs_expiry", "expires_at", postgresql_where=_EXPIRING, sqlite_where=_EXPIRING),
+        Index(
+            "ix_jobs_batch", "batch_id", "batch_index", postgresql_where=_IN_BATCH, sqlite_where=_IN_BATCH
+        ),
         Index("ix_jobs_account", "account_id", "number"),
         Index("ix_jobs_idempotency_key", "account_id", "idempotency_key"),
     )  # fmt: skip
@@ -67,10 +75,20 @@ class JobRow(SQLModel, table=True):
     queued_at: datetime = Field(sa_type=Moment)
     started_at: datetime | None = Field(sa_type=Moment, default=None)
     finished_at: datetime | None = Field(sa_type=Moment, default=None)
+    price: int = 0
+    price_basis: str | None = Field(sa_type=Text, default=None)
+    expected_s: float | None = None
+    expires_at: datetime | None = Field(sa_type=Moment, default=None)
+    batch_id: str | None = Field(max_length=36, default=None)
+    batch_index: int | None = None
+    graph: str | None = Field(sa_type=Text, default=None)
 
 
 class AttemptRow(SQLModel, table=True):
-    """`begun_at` is when execution began; `end` says how it ended, and `reason` why it came to nothing."""
+    """`begun_at` is when execution began; `end` says how it ended, and `reason` why it came to nothing.
+
+    `server_class` tells servers apart whose runs take equally long.
+    """
 
     __tablename__ = "attempts"
     __table_args__ = (Index("ix_attempts_worker", "worker"),)
@@ -85,6 +103,7 @@ class AttemptRow(SQLModel, table=True):
     ended_at: datetime | None = Field(sa_type=Moment, default=None)
     end: str | None = Field(max_length=20, default=None)
     reason: str | None = Field(max_length=50, default=None)
+    server_class: str | None = Field(max_length=100, default=None)
 
 
 class OutputRow(SQLModel, table=True):

@@ -14,13 +14,24 @@ from sqlalchemy.exc import DBAPIError
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.tables import account, artifact, audit, event, job, seat, server
+from cloud.tables import account, artifact, audit, batch, credit, event, job, run_time, seat, server
 from cloud.tables.base import METADATA
 from shared.ids import new_id
 from shared.jobs.state import JobState, may_become
 from tests.support.postgres import PostgresServer
 
-TABLES = (account, artifact, audit, event, job, seat, server)  # known to METADATA once imported
+TABLES = (
+    account,
+    artifact,
+    audit,
+    batch,
+    credit,
+    event,
+    job,
+    run_time,
+    seat,
+    server,
+)  # known to METADATA once imported
 
 
 async def test_migrations_match_the_tables(database: Database) -> None:
