@@ -63,7 +63,10 @@ class DevelopRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A row of the queue. `fraction` is 0 to 1; `outputs` are delivered files only."""
+    """A row of the queue. `fraction` is 0 to 1; `outputs` are delivered files only.
+
+    `waits_for` is the sentence that says why it cannot begin yet.
+    """
 
     id: str
     source: Path
@@ -75,6 +78,7 @@ class JobView:
     stage: str | None = None
     fraction: float = 0.0
     eta_s: float | None = None
+    waits_for: str | None = None
     outputs: tuple[Path, ...] = ()
     error: str | None = None  # a sentence for the user, with what to do next
     retryable: bool = False

@@ -257,10 +257,12 @@ def _opened(path: Path, limits: MediaLimits) -> Iterator[tuple[str, Image.Image]
                 _require_pixels(path, image.width * image.height, limits)
                 yield media_type, image
         except MemoryError as error:
-            raise MediaTooLarge(f"{path.name} does not fit into memory", file=path.name) from error
+            raise MediaTooLarge(
+                f"{path.name} does not fit into memory: use a smaller copy", file=path.name
+            ) from error
         except _BROKEN as error:
             raise BrokenMedia(
-                f"{path.name} is damaged or incomplete: it could not be read to its end", file=path.name
+                f"{path.name} is damaged or incomplete: copy it again from where it came", file=path.name
             ) from error
 
 
@@ -268,10 +270,11 @@ def _checked_head(path: Path, file: BinaryIO, limits: MediaLimits) -> bytes:
     size = file.seek(0, 2)
     file.seek(0)
     if size == 0:
-        raise BrokenMedia(f"{path.name} is empty", file=path.name)
+        raise BrokenMedia(f"{path.name} is empty: copy it again from where it came", file=path.name)
     if size > limits.max_bytes:
         raise MediaTooLarge(
-            f"{path.name} has {size / 1e6:.0f} MB; at most {limits.max_bytes / 1e6:.0f} MB are taken",
+            f"{path.name} has {size / 1e6:.0f} MB; at most {limits.max_bytes / 1e6:.0f} MB are taken: "
+            "use a smaller copy",
             file=path.name,
             bytes=size,
             max_bytes=limits.max_bytes,
@@ -286,14 +289,16 @@ def _image_type(path: Path, head: bytes) -> str:
     if media_type == "image/tiff" and path.suffix.lower() in _RAW_SUFFIXES:
         media_type = _RAW_TYPE
     if media_type == "text/html":
-        raise UnsupportedMedia(f"{path.name} is a web page, not a picture", file=path.name)
+        raise UnsupportedMedia(
+            f"{path.name} is a web page, not a picture: download the picture itself", file=path.name
+        )
     if media_type == _RAW_TYPE:
         _require_library(path, "rawpy", "camera RAW", "raw")
     elif media_type == "image/heic":
         _require_library(path, "pillow_heif", "HEIC", "heic")
     elif media_type is None or media_type not in _FORMATS:
         raise UnsupportedMedia(
-            f"{path.name} is not a picture that can be read (JPEG, PNG, WebP, TIFF, AVIF, BMP or GIF)",
+            f"{path.name} is not a picture that can be read: save it as JPEG, PNG or TIFF first",
             file=path.name,
         )
     return media_type
@@ -329,7 +334,8 @@ def _refuse_large_webp(path: Path, head: bytes, limits: MediaLimits) -> None:
 def _require_pixels(path: Path, pixels: int, limits: MediaLimits) -> None:
     if pixels > limits.max_pixels:
         raise MediaTooLarge(
-            f"{path.name} has {pixels / 1e6:.0f} megapixels; at most {limits.max_pixels / 1e6:.0f} are taken",
+            f"{path.name} has {pixels / 1e6:.0f} megapixels; "
+            f"at most {limits.max_pixels / 1e6:.0f} are taken: use a smaller copy",
             file=path.name,
             pixels=pixels,
             max_pixels=limits.max_pixels,
@@ -341,7 +347,7 @@ def _facts(path: Path, media_type: str, image: Image.Image, limits: MediaLimits)
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > limits.max_frames:
         raise MediaTooLarge(
-            f"{path.name} has {frames} frames; at most {limits.max_frames} are taken",
+            f"{path.name} has {frames} frames; at most {limits.max_frames} are taken: use a shorter one",
             file=path.name,
             frames=frames,
             max_frames=limits.max_frames,
@@ -390,7 +396,9 @@ def _require_end(path: Path, media_type: str) -> None:
             case _:
                 complete = True
     if not complete:
-        raise BrokenMedia(f"{path.name} is cut off at its end", file=path.name)
+        raise BrokenMedia(
+            f"{path.name} is cut off at its end: copy it again from where it came", file=path.name
+        )
 
 
 def _ends(file: BinaryIO, marker: bytes, *, start: int) -> bool:

@@ -124,7 +124,10 @@ def _finder(out_folder: Path) -> PictureFinder:
 
     def find(path: Path) -> list[Path]:
         if path.is_file() and path.suffix.lower() not in READABLE_SUFFIXES:
-            raise UsageError(f"{path.name} is not a picture that Safelight reads", file=str(path))
+            raise UsageError(
+                f"{path.name} is not a picture that Safelight reads: save it as JPEG, PNG or TIFF first",
+                file=str(path),
+            )
         return [found.path for found in gather_files([path], out_folder=out_folder)]
 
     return PictureFinder(READABLE_SUFFIXES, find)

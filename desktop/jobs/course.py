@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 from desktop.catalog import Catalog
+from desktop.jobs.causes import plain_cause
 from desktop.jobs.closing import Closing
 from desktop.jobs.colour import in_srgb
 from desktop.jobs.delivery import Deliverer
@@ -19,7 +20,7 @@ from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
 from desktop.jobs.reuse import made_before
-from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input, with_names
+from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
@@ -179,7 +180,7 @@ class Course:
             case Completed() | Cancelled():
                 await self._closing.cancelled(job, engine)
             case Failed():
-                cause = JobError(end.code, with_names(job, end.message), end.retryable)
+                cause = await asyncio.to_thread(plain_cause, job, end)
                 await self._closing.failed(job, cause, engine)
             case Expired():
                 cause = JobError("expired", "the engine gave the job up before it began; retry it", True)

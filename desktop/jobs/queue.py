@@ -28,10 +28,14 @@ class NotRetryable(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """A job as it now stands, and the event that made it so; None for a change of delivery."""
+    """A job as it now stands, and the event that made it so; None for a change of delivery.
+
+    `waits_for` says why a job cannot begin yet; that is no event either.
+    """
 
     job: Job
     event: JobEvent | None
+    waits_for: str | None = None
 
 
 Listener = Callable[[JobChange], None]

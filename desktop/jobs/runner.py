@@ -11,7 +11,7 @@ from desktop.engines.registry import EngineRegistry, Seat
 from desktop.jobs.bell import Bell
 from desktop.jobs.closing import Closing
 from desktop.jobs.course import Course
-from desktop.jobs.queue import JobQueue
+from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, next_step
 from desktop.store import jobs as rows
 from desktop.store.database import Database
@@ -38,6 +38,14 @@ class _Lane:
     seat: Seat
     waiting: deque[str] = field(default_factory=deque)
     open: int = 0
+
+
+@dataclass(slots=True)
+class _Absence:
+    """An engine that a job waits for: since when, and why, as last told."""
+
+    since: float
+    reason: str = ""
 
 
 class JobRunner:
@@ -67,7 +75,7 @@ class JobRunner:
         self._known: set[str] = set()
         self._untouched: dict[str, Job] = {}  # as the journal has them
         self._cancels: dict[str, asyncio.Event] = {}
-        self._unreachable_since: dict[str, float] = {}
+        self._absences: dict[str, _Absence] = {}
         self._put_off: deque[tuple[float, str]] = deque()
         self._after = 0
         self._seen_changes = -1
@@ -168,13 +176,16 @@ class JobRunner:
 
     async def _put_off_or_fail(self, job_id: str, error: EngineUnavailable) -> None:
         now = asyncio.get_running_loop().time()
-        since = self._unreachable_since.setdefault(job_id, now)
-        if self._patience_s is not None and now - since >= self._patience_s:
-            del self._unreachable_since[job_id]
+        absence = self._absences.setdefault(job_id, _Absence(now))
+        if self._patience_s is not None and now - absence.since >= self._patience_s:
+            del self._absences[job_id]
             await self._fail(job_id, JobError(error.code, error.message, error.retryable))
             self._known.discard(job_id)
-        else:
-            self._put_off.append((now + _RETRY_ENGINE_S, job_id))
+            return
+        self._put_off.append((now + _RETRY_ENGINE_S, job_id))
+        if absence.reason != error.message:
+            absence.reason = error.message
+            self._queue.tell(JobChange(await self._queue.get(job_id), None, waits_for=error.message))
 
     def _fill(self, tasks: asyncio.TaskGroup) -> None:
         for lane in self._lanes.values():
@@ -219,7 +230,7 @@ class JobRunner:
                 _log.exception("job_failed_unexpectedly")
                 message = f"something unexpected happened ({type(error).__name__}: {error}); the log has more"
                 await self._fail(job_id, JobError("internal", message, retryable=True), lane.seat.engine)
-        self._unreachable_since.pop(job_id, None)
+        self._absences.pop(job_id, None)
         self._known.discard(job_id)
         if next_step(await self._queue.get(job_id)) is NextStep.PREPARE:  # its run was lost
             self._known.add(job_id)

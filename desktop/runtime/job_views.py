@@ -17,6 +17,7 @@ class _Passing:
     stage: str | None = None
     fraction: float = 0.0
     eta_s: float | None = None
+    waits_for: str | None = None
 
 
 class JobViews:
@@ -42,6 +43,7 @@ class JobViews:
             stage=passing.stage,
             fraction=1.0 if job.state is JobState.COMPLETED else passing.fraction,
             eta_s=passing.eta_s,
+            waits_for=passing.waits_for,
             outputs=tuple(item.path for item in job.outputs if item.path is not None)
             if job.delivery is Delivery.DELIVERED
             else (),
@@ -56,25 +58,27 @@ class JobViews:
                 JobPreview(job_id=change.job.id, media_type=change.event.media_type, data=change.event.data)
             )
             return
-        self._remember(change.job, change.event)
+        self._remember(change.job, change.event, change.waits_for)
         listener(self.of(change.job))
 
-    def _remember(self, job: Job, event: JobEvent | None) -> None:
+    def _remember(self, job: Job, event: JobEvent | None, waits_for: str | None) -> None:
         if is_terminal(job.state) or isinstance(event, Requeued):
             self._passing.pop(job.id, None)
             return
-        known = self._passing.get(job.id, _Passing())
+        known = replace(self._passing.get(job.id, _Passing()), waits_for=waits_for)
         if isinstance(event, Progress):
             self._passing[job.id] = replace(known, fraction=event.fraction, eta_s=event.eta_s)
         elif isinstance(event, Stage):
             self._passing[job.id] = replace(known, stage=event.name)
         elif isinstance(event, Started):
             self._passing[job.id] = replace(known, stage=StageName.RUNNING)
+        elif waits_for is not None or job.id in self._passing:
+            self._passing[job.id] = known
 
 
 def _trouble(job: Job) -> tuple[str | None, bool]:
     if job.error is not None:
         return job.error.message, True
     if job.state is JobState.COMPLETED and job.delivery is Delivery.BLOCKED:
-        return f"finished, but not delivered: {job.delivery_reason}; it is tried again by itself", False
+        return f"developed, but not saved yet: {job.delivery_reason}; it is tried again by itself", False
     return None, job.state is JobState.CANCELLED

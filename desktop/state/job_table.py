@@ -89,7 +89,7 @@ class JobTable(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return _text(job, JobColumn(index.column()))
             case Qt.ItemDataRole.ToolTipRole:
-                return job.error or str(job.source)
+                return job.error or job.waits_for or str(job.source)
             case JobRole.JOB:
                 return job
             case JobRole.PREVIEW:
@@ -122,6 +122,6 @@ def _text(job: JobView, column: JobColumn) -> str:
         case JobColumn.PICTURE:
             return job.source.name
         case JobColumn.STATUS:
-            return job.error or f"{job.preset_name}: {job.state.value}"
+            return job.error or job.waits_for or f"{job.preset_name}: {job.state.value}"
         case JobColumn.ACTION:
             return ""

@@ -11,11 +11,14 @@ __all__ = ["RunProgress", "RunSummary"]
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """`done` counts every ended job, `failed` those of them that failed; `fraction` is of all the work."""
+    """`done` counts every ended job, `failed` those of them that failed, `unsaved` those whose files
+    the output folder does not take yet; `fraction` is of all the work.
+    """
 
     total: int = 0
     done: int = 0
     failed: int = 0
+    unsaved: int = 0
     fraction: float = 0.0
     eta_s: float | None = None
 
@@ -33,6 +36,7 @@ class RunProgress:
         self._open: dict[str, float] = {}  # fraction of each job that has not ended
         self._done = 0
         self._failed: list[str] = []
+        self._unsaved: set[str] = set()
 
     def failed_ids(self) -> tuple[str, ...]:
         """The failed jobs of the present or the last run."""
@@ -46,16 +50,21 @@ class RunProgress:
                 self._done += 1
                 if job.state is JobState.FAILED:
                     self._failed.append(job.id)
+                elif job.state is JobState.COMPLETED and job.error is not None:
+                    self._unsaved.add(job.id)
+            elif job.error is None:
+                self._unsaved.discard(job.id)
 
     def summary(self) -> RunSummary:
         total = self._done + len(self._open)
         worked = self._done + sum(self._open.values())
         fraction = worked / total if total else 0.0
-        return RunSummary(total, self._done, len(self._failed), fraction, self._eta(total, worked))
+        eta_s = self._eta(total, worked)
+        return RunSummary(total, self._done, len(self._failed), len(self._unsaved), fraction, eta_s)
 
     def _begin(self, job: JobView) -> None:
         if not self._open:
-            self._began, self._done, self._failed = self._clock(), 0, []
+            self._began, self._done, self._failed, self._unsaved = self._clock(), 0, [], set()
         self._open[job.id] = job.fraction
 
     def _eta(self, total: int, worked: float) -> float | None:

@@ -88,13 +88,14 @@ class Text(Enum):
     ENGINE_BUILTIN = "This computer"
     ENGINE_COMFY = "ComfyUI"
     ENGINE_CLOUD = "Safelight cloud"
-    ENGINE_UNREACHABLE = "{name} (not reachable)"
+    ENGINE_UNREACHABLE = "{name} (no answer)"
     DEVELOP = "&Develop"
     DEVELOP_ONE = "&Develop {n} picture"
     DEVELOP_MANY = "&Develop {n} pictures"
     DEVELOPING = "Adding to the queue…"
     WHY_NO_PICTURES = "Add pictures to develop them."
     WHY_NO_PRESET = "Choose a preset first."
+    WHY_WAITING = "They will wait in the queue. {reason}"
     WHY_STARTING = "One moment, the darkroom is being made ready."
 
     QUEUE = "&Queue"
@@ -109,6 +110,7 @@ class Text(Enum):
     RUN_DONE_ONE = "{n} picture done"
     RUN_DONE_SOME = "{n} done"
     RUN_DONE_MANY = "{n} pictures done"
+    RUN_UNSAVED = "{n} not saved yet"
     CANCEL = "Cancel"
     CANCEL_ALL = "Cancel all"
     RETRY = "Try again"
@@ -171,7 +173,7 @@ def counted(one: Text, many: Text, n: int, **values: object) -> str:
 
 def sentence(text: str) -> str:
     """With a capital where it begins with a word; the name of a file stays as it is."""
-    first = text.partition(" ")[0]
+    first = text.partition(" ")[0].rstrip(",;:")
     return text[:1].upper() + text[1:] if first.isalpha() else text
 
 

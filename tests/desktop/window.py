@@ -97,6 +97,7 @@ def a_job(
     fraction: float = 0.0,
     outputs: tuple[Path, ...] = (),
     error: str | None = None,
+    waits_for: str | None = None,
     source: Path | None = None,
 ) -> JobView:
     return JobView(
@@ -109,6 +110,7 @@ def a_job(
         fraction=fraction,
         outputs=outputs,
         error=error,
+        waits_for=waits_for,
         retryable=error is not None,
     )
 

@@ -54,7 +54,13 @@ class DevelopPanel(QFrame):
         session.form.changed.connect(self._show_reset)
         session.form.replaced.connect(self._show_reset)
         session.form.replaced.connect(self._order_tabs)
-        for signal in (session.sources.changed, session.ready_changed, session.preset_changed):
+        for signal in (
+            session.sources.changed,
+            session.ready_changed,
+            session.preset_changed,
+            session.engines_changed,
+            session.destination_changed,
+        ):
             signal.connect(self._show_button)
         self._show_preset()
         self._show_button()
@@ -132,7 +138,14 @@ class DevelopPanel(QFrame):
             return ""
         if not session.sources.files:
             return say(Text.WHY_NO_PICTURES)
-        return session.form.first_problem() or ""
+        return session.form.first_problem() or self._why_waiting()
+
+    def _why_waiting(self) -> str:
+        """What the chosen engine says while it cannot work: its jobs may be queued all the same."""
+        chosen = next((one for one in self._session.engines if one.name == self._session.engine), None)
+        if chosen is None or chosen.reachable:
+            return ""
+        return say(Text.WHY_WAITING, reason=sentence(chosen.detail))
 
     def _arrange(self, destination: QWidget) -> None:
         chips = QHBoxLayout()

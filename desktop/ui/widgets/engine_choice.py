@@ -1,7 +1,15 @@
 """Where the work is done, and whether that place answers."""
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtWidgets import QComboBox, QSizePolicy, QWidget
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
 
 from desktop.state.session import Session
 from desktop.ui.icon_set import icon
@@ -16,6 +24,7 @@ _NAMES = {
     "comfy": Text.ENGINE_COMFY,
     "cloud": Text.ENGINE_CLOUD,
 }
+_ICON_GAP = 8
 _SIGNS = {"auto": "instant", "builtin": "picture", "comfy": "server", "cloud": "cloud"}
 
 
@@ -37,6 +46,20 @@ class EngineChoice(QComboBox):
     def showPopup(self) -> None:  # noqa: N802
         self._session.refresh_wanted.emit()
         super().showPopup()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+        """As the stock one, but a text that has no room ends in dots."""
+        painter = QStylePainter(self)
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self)
+        width = room.width() - self.iconSize().width() - _ICON_GAP
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideRight, width
+        )
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def _chosen(self, index: int) -> None:
         self._session.choose_engine(str(self.itemData(index)))

@@ -14,7 +14,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QHelpEvent, QPainter, QTextLayout
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QStyle,
@@ -99,10 +99,10 @@ class StatusDelegate(QStyledItemDelegate):
         spot = QRectF(cell.left(), cell.center().y() - 7.5, 15, 15)
         painter.drawPixmap(spot, sign, QRectF(sign.rect()))
         room = cell.adjusted(22, 5, 0, -5)
-        if job.error is None:
-            _line(painter, option, room, status.text, status.ink)
+        if status.wraps:
+            _wrapped(painter, option, room, status.text, status.ink)
         else:
-            _wrapped(painter, option, room, status.text)
+            _line(painter, option, room, status.text, status.ink)
 
 
 class ActionDelegate(QStyledItemDelegate):
@@ -186,14 +186,26 @@ def _line(
     painter.drawText(room, _LEFT, shown)
 
 
-def _wrapped(painter: QPainter, option: QStyleOptionViewItem, room: QRectF, text: str) -> None:
-    """A sentence on two lines; the whole of it is in the tooltip."""
+def _wrapped(painter: QPainter, option: QStyleOptionViewItem, room: QRectF, text: str, ink: QColor) -> None:
+    """A sentence on two lines; the viewer has the whole of it."""
     font = small_font(option.font)
     painter.setFont(font)
-    painter.setPen(Ink.TROUBLE)
-    metrics = QFontMetrics(font)
-    shown = metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(room.width() * 1.85))
-    painter.drawText(room, int(_LEFT | Qt.TextFlag.TextWordWrap), shown)
+    painter.setPen(ink)
+    lines = _two_lines(text, font, room.width())
+    painter.drawText(room, int(_LEFT), "\n".join(lines))
+
+
+def _two_lines(text: str, font: QFont, width: float) -> list[str]:
+    layout = QTextLayout(text, font)
+    layout.beginLayout()
+    first = layout.createLine()
+    first.setLineWidth(width)
+    layout.endLayout()
+    rest = text[first.textLength() :].strip()
+    if not rest:
+        return [text]
+    elide = Qt.TextElideMode.ElideRight
+    return [text[: first.textLength()].strip(), QFontMetrics(font).elidedText(rest, elide, int(width))]
 
 
 def _bar(painter: QPainter, room: QRectF, fraction: float) -> None:

@@ -14,26 +14,28 @@ __all__ = ["Status", "status_of"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`sign` tells the state by shape; `fraction` is None where no bar is drawn."""
+    """`sign` tells the state by shape; `fraction` is None where no bar is drawn; a sentence `wraps`."""
 
     text: str
     sign: str
     ink: QColor
     fraction: float | None = None
+    wraps: bool = False
 
 
 def status_of(job: JobView) -> Status:
     match job.state:
+        case JobState.QUEUED | JobState.PROCESSING if job.waits_for is not None:
+            return Status(messages.sentence(job.waits_for), "clock", Ink.SOFT, wraps=True)
         case JobState.QUEUED:
             return Status(messages.job_state(job.state), "clock", Ink.SOFT)
         case JobState.PROCESSING | JobState.SAVING:
             return Status(_working(job), "", Ink.TEXT, job.fraction)
-        case JobState.COMPLETED:
+        case JobState.COMPLETED if job.error is None:
             return Status(messages.job_state(job.state), "check", Ink.AMBER)
-        case JobState.FAILED | JobState.EXPIRED:
-            return Status(
-                messages.sentence(job.error or messages.job_state(job.state)), "warning", Ink.TROUBLE
-            )
+        case JobState.COMPLETED | JobState.FAILED | JobState.EXPIRED:
+            said = messages.sentence(job.error or messages.job_state(job.state))
+            return Status(said, "warning", Ink.TROUBLE, wraps=True)
         case JobState.CANCELLED:
             return Status(messages.job_state(job.state), "cancel", Ink.FAINT)
 

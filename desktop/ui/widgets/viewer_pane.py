@@ -12,6 +12,7 @@ from desktop.ui.messages import Text, say
 from desktop.ui.theme import title_font
 from desktop.ui.widgets.compare_view import CompareView
 from desktop.ui.widgets.empty_state import EmptyState
+from desktop.ui.widgets.trouble_strip import TroubleStrip
 
 __all__ = ["ViewerPane"]
 
@@ -36,6 +37,7 @@ class ViewerPane(QFrame):
         self._zoom = QLabel()
         self._zoom.setProperty("look", "faint")
         self._buttons = self._tool_row()
+        self.trouble = TroubleStrip()
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._compare)
@@ -68,6 +70,7 @@ class ViewerPane(QFrame):
             self._set_empty(say(Text.NOTHING_SHOWN), say(Text.NOTHING_SHOWN_HINT))
             return
         self._title.setText(_title(subject))
+        self.trouble.show_job(subject.job)
         before, after = self._read(subject.before), self._read(subject.after)
         preview = self._spotlight.preview
         if subject.after is None and preview is not None:
@@ -148,6 +151,7 @@ class ViewerPane(QFrame):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addLayout(bar)
+        layout.addWidget(self.trouble)
         layout.addWidget(self._pages, 1)
 
 

@@ -12,7 +12,7 @@ from desktop.runtime import Runtime
 from desktop.settings import Settings
 from desktop.store.job import Job
 
-__all__ = ["GRAPH", "Pictures", "until"]
+__all__ = ["BOUND_S", "GRAPH", "Pictures", "until"]
 
 BOUND_S = 60.0
 GRAPH = {

@@ -16,7 +16,7 @@ from desktop.views import DevelopRequest, JobView
 from shared.errors import UsageError
 from shared.jobs.events import Completed, Failed
 from shared.jobs.state import JobState, is_terminal
-from tests.desktop.runtime.conftest import Pictures, until
+from tests.desktop.runtime.conftest import BOUND_S, Pictures, until
 
 
 def _ends(changes: list[JobChange]) -> list[str]:
@@ -31,6 +31,7 @@ async def test_a_folder_is_developed_with_its_subfolders_and_one_bad_file_stops_
     pictures.add("deep/c.webp")
     (pictures.folder / "page.png").write_text("<!DOCTYPE html><html>Sign in</html>")
     (pictures.folder / "empty.jpg").touch()
+    (pictures.folder / "cut.png").write_bytes((pictures.folder / "a.png").read_bytes()[:-30])
     (pictures.folder / "notes.txt").write_text("not a picture")
     (pictures.folder / ".hidden.png").write_bytes(b"")
     events: list[JobChange] = []
@@ -44,11 +45,13 @@ async def test_a_folder_is_developed_with_its_subfolders_and_one_bad_file_stops_
 
     states = {job.order.source_name: job.state for job in jobs}
     done, failed = JobState.COMPLETED, JobState.FAILED
-    assert states == {"a.png": done, "b.jpg": done, "c.webp": done, "page.png": failed, "empty.jpg": failed}
+    bad = dict.fromkeys(("page.png", "empty.jpg", "cut.png"), failed)
+    assert states == {"a.png": done, "b.jpg": done, "c.webp": done} | bad
     messages = {job.order.source_name: job.error.message for job in jobs if job.error}
     assert messages == {
-        "page.png": "page.png is a web page, not a picture",
-        "empty.jpg": "empty.jpg is empty",
+        "page.png": "page.png is a web page, not a picture: download the picture itself",
+        "cut.png": "cut.png is damaged or incomplete: copy it again from where it came",
+        "empty.jpg": "empty.jpg is empty: copy it again from where it came",
     }
     out = settings.output_dir
     made = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
@@ -56,7 +59,7 @@ async def test_a_folder_is_developed_with_its_subfolders_and_one_bad_file_stops_
     for name, kind in (("a.png", "PNG"), ("deep/c.webp", "WEBP"), ("deep/er/b.jpg", "JPEG")):
         with Image.open(out / name) as picture:
             assert (picture.format, picture.size) == (kind, (48, 32))
-    assert sorted(_ends(events)) == ["Completed"] * 3 + ["Failed"] * 2
+    assert sorted(_ends(events)) == ["Completed"] * 3 + ["Failed"] * 3
     assert list((settings.paths.engine_state / "builtin" / "runs").iterdir()) == []
 
 
@@ -194,6 +197,26 @@ async def test_a_job_is_cancelled_from_another_process(settings: Settings, pictu
         async with asyncio.timeout(5):
             while not any(view.state is JobState.CANCELLED for view in seen):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
+
+
+async def test_a_job_says_what_it_waits_for(settings: Settings, pictures: Pictures) -> None:
+    seen: list[JobView] = []
+    async with open_runtime(settings) as runtime:
+        runtime.subscribe(lambda change: seen.append(change) if isinstance(change, JobView) else None)
+        [job_id] = await runtime.develop(
+            DevelopRequest(paths=(pictures.add("a.png"),), preset_id="noir", engine="comfy")
+        )
+        async with asyncio.timeout(BOUND_S):
+            while not any(view.waits_for for view in seen):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        [shown] = await runtime.jobs()
+        assert shown.waits_for == (
+            "no ComfyUI server answers at http://127.0.0.1:9: start it, or check the address"
+        )
+        await runtime.cancel(job_id)
+        await until(runtime, job_id, lambda job: is_terminal(job.state))
+        [shown] = await runtime.jobs()
+        assert shown.waits_for is None
 
 
 async def test_a_running_job_is_cancelled(settings: Settings, pictures: Pictures, tmp_path: Path) -> None:

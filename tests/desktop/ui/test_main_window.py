@@ -100,6 +100,16 @@ def test_counts_the_run_in_pictures(window: MainWindow, session: Session) -> Non
     assert _desk(window).activity.progress_text == "2 done · 1 failed"
 
 
+def test_counts_what_the_output_folder_does_not_take(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1), a_job(2)])
+    session.take_jobs([a_job(1, JobState.COMPLETED), a_job(2, JobState.COMPLETED, error="the disk is full")])
+    assert _desk(window).activity.progress_text == "1 done · 1 not saved yet"
+
+    session.take_jobs([a_job(2, JobState.COMPLETED, outputs=(Path("/out/2.png"),))])
+    assert _desk(window).activity.progress_text == "2 pictures done"
+
+
 def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Session, qtbot: QtBot) -> None:
     opened(session, a_preset())
     session.take_jobs([a_job(1), a_job(2)])
@@ -125,10 +135,24 @@ def test_an_engine_that_does_not_answer_is_marked(window: MainWindow, session: S
     session.show_engines([EngineView(name="comfy", reachable=False, detail="no answer at 127.0.0.1:8188")])
     combo = next(box for box in window.findChildren(QComboBox) if box.accessibleName() == "Develop with")
 
-    assert combo.itemText(combo.findData("comfy")) == "ComfyUI (not reachable)"
+    assert combo.itemText(combo.findData("comfy")) == "ComfyUI (no answer)"
     combo.setCurrentIndex(combo.findData("builtin"))
     combo.activated.emit(combo.currentIndex())
     assert session.engine == "builtin"
+
+
+def test_says_what_pictures_will_wait_for(
+    window: MainWindow, session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    opened(session, a_preset())
+    with qtbot.waitSignal(session.sources.changed):
+        session.sources.add([a_picture(tmp_path / "one.png")])
+    session.choose_engine("cloud")
+
+    session.show_engines([EngineView(name="cloud", reachable=False, detail="the cloud needs an API key")])
+
+    assert _desk(window).develop_panel.advice == "They will wait in the queue. The cloud needs an API key"
+    assert session.can_develop()
 
 
 def test_remembers_its_shape_and_choices(session: Session, tmp_path: Path, qtbot: QtBot) -> None:

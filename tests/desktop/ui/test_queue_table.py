@@ -90,6 +90,8 @@ def test_fills_its_width(table: QueueTable, width: int) -> None:
         (a_job(1, JobState.CANCELLED), "Cancelled"),
         (a_job(1, JobState.FAILED, error="the disk is full"), "The disk is full"),
         (a_job(1, JobState.FAILED, error="a.png is empty"), "a.png is empty"),
+        (a_job(1, waits_for="no server answers"), "No server answers"),
+        (a_job(1, JobState.COMPLETED, error="developed, but not saved"), "Developed, but not saved"),
     ],
 )
 def test_says_the_state_in_words(job: object, words: str) -> None:

@@ -103,3 +103,13 @@ def test_the_button_shows_the_original_while_it_is_held(
     assert colour() == QColor("#aa0000")
     qtbot.mouseRelease(button, Qt.MouseButton.LeftButton)
     assert colour() == QColor("#0000aa")
+
+
+def test_says_the_whole_reason_of_the_job_shown(viewer: ViewerPane, session: Session, tmp_path: Path) -> None:
+    source = a_picture(tmp_path / "in.png")
+    session.spotlight.show_job(a_job(1, waits_for="no ComfyUI server answers: start it", source=source))
+    assert viewer.trouble.isVisible()
+    assert viewer.trouble.text == "No ComfyUI server answers: start it"
+
+    session.spotlight.refresh([a_job(1, JobState.PROCESSING, source=source)])
+    assert not viewer.trouble.isVisible()
