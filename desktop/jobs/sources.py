@@ -1,14 +1,23 @@
 """Input files: described when a job is submitted, checked again when it begins."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from desktop.store.job import Job, JobInput
 from shared.engines.base import InputFile
 from shared.errors import UsageError
 from shared.files import digest_file
+from shared.ids import derived_key
 
-__all__ = ["SourceChanged", "SourceUnreadable", "checked_input", "describe_input", "with_names"]
+__all__ = [
+    "SourceChanged",
+    "SourceUnreadable",
+    "checked_input",
+    "describe_input",
+    "source_digest",
+    "with_names",
+]
 
 
 class SourceUnreadable(UsageError):
@@ -37,6 +46,14 @@ def describe_input(path: Path, *, slot: str, field: str | None = None) -> JobInp
         bytes=before.st_size,
         modified_ns=before.st_mtime_ns,
     )
+
+
+def source_digest(inputs: Sequence[JobInput]) -> str:
+    """What the inputs hold, as one digest: of a single file, its own."""
+    first, *others = inputs
+    if not others:
+        return first.digest
+    return derived_key(first.digest, *(part for item in others for part in (item.slot, item.digest)))
 
 
 def checked_input(item: JobInput, *, thoroughly: bool = False) -> InputFile:

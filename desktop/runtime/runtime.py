@@ -11,7 +11,7 @@ from desktop.jobs.queue import JobChange, JobQueue
 from desktop.runtime.gathering import FoundFile, gather_files
 from desktop.runtime.job_views import JobViews
 from desktop.runtime.preset_views import preset_view
-from desktop.runtime.submission import preset_job, without_companions
+from desktop.runtime.submission import check_companions, preset_job, without_companions
 from desktop.settings import Settings
 from desktop.store.database import Database
 from desktop.store.holder import Holder
@@ -100,6 +100,7 @@ class Runtime:
         resolved = resolve_values(preset.manifest, values)
         files = await asyncio.to_thread(gather_files, paths, out_folder=out_folder)
         files = without_companions(files, preset)
+        await asyncio.to_thread(check_companions, files, preset)
         policy = policy or OutputPolicy(drop_gps=self.settings.drop_gps)
 
         def describe(group: Sequence[FoundFile]) -> tuple[NewJob, ...]:

@@ -1,25 +1,24 @@
 """From what a person asked for to jobs for the journal."""
 
-import fnmatch
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from desktop.jobs.origin import recipe_digest
-from desktop.jobs.sources import describe_input
+from desktop.jobs.sources import describe_input, source_digest
 from desktop.runtime.gathering import FoundFile
-from desktop.store.job import EngineChoice, GraphRecipe, JobInput, NewJob, OutputPolicy, PresetRecipe
+from desktop.store.job import EngineChoice, GraphRecipe, NewJob, OutputPolicy, PresetRecipe
 from shared.comfy.graph import Graph, Node
 from shared.engines.builtin.classes import NODE_SPECS
 from shared.errors import JsonValue, UsageError
 from shared.ids import derived_key
-from shared.media import READABLE_SUFFIXES
 from shared.presets.acceptance import batch_input
 from shared.presets.bundle import Preset
 from shared.presets.manifest import PresetInput
+from shared.presets.pairing import leaders, other_inputs, partner_names, wanted_partner
 
-__all__ = ["FileMissing", "graph_job", "preset_job", "without_companions"]
+__all__ = ["FileMissing", "check_companions", "graph_job", "preset_job", "without_companions"]
 
 # Loaders that only a ComfyUI has, by the input that names their file.
 _OTHER_LOADERS: Mapping[str, tuple[str, ...]] = {
@@ -56,10 +55,12 @@ def preset_job(
     recipe = PresetRecipe(
         preset_id=preset.manifest.id, version=preset.manifest.version, digest=preset.digest, values=values
     )
-    companions = [
-        _companion(file.path, declared) for declared in preset.manifest.inputs if declared is not primary
-    ]
-    inputs = (source, *(item for item in companions if item is not None))
+    companions = tuple(
+        describe_input(path, slot=declared.id)
+        for declared in other_inputs(preset.manifest)
+        if (path := _companion(file.path, declared)) is not None
+    )
+    inputs = (source, *companions)
     return NewJob(
         key=derived_key(
             "develop", os.fspath(file.path), os.fspath(out_folder), os.fspath(file.relative),
@@ -72,7 +73,7 @@ def preset_job(
         relative_path=file.relative,
         source=file.path,
         source_name=file.path.name,
-        source_digest=source.digest,
+        source_digest=source_digest(inputs),
         output_policy=policy,
         engine=engine,
         server=server,
@@ -81,38 +82,32 @@ def preset_job(
 
 def without_companions(files: Sequence[FoundFile], preset: Preset) -> tuple[FoundFile, ...]:
     """Without the files that only go along with another one, such as photo_mask.png with photo.jpg."""
-    patterns = [declared.pair_by for declared in preset.manifest.inputs if declared.pair_by]
-    stems = {(file.path.parent, file.path.stem) for file in files}
+    others = other_inputs(preset.manifest)
+    there = {(file.path.parent, file.path.stem) for file in files}
     return tuple(
         file
         for file in files
-        if not any(
-            (file.path.parent, stem) in stems
-            for pattern in patterns
-            if (stem := _stem_behind(pattern, file.path.stem)) is not None
-        )
+        if not any((file.path.parent, stem) in there for stem in leaders(others, file.path.stem))
     )
 
 
-def _stem_behind(pattern: str, stem: str) -> str | None:
-    """ "photo" for "photo_mask" under "*_mask"; None where the pattern does not fit."""
-    before, _, after = pattern.partition("*")
-    if not fnmatch.fnmatchcase(stem, pattern) or len(stem) <= len(before) + len(after):
-        return None
-    return stem[len(before) : len(stem) - len(after)]
+def check_companions(files: Iterable[FoundFile], preset: Preset) -> None:
+    """Blocking. Raises FileMissing naming the file that lacks one, before any is read."""
+    for declared in other_inputs(preset.manifest):
+        if declared.min_count > 0:
+            for file in files:
+                _companion(file.path, declared)
 
 
-def _companion(primary: Path, declared: PresetInput) -> JobInput | None:
-    if declared.pair_by is not None:
-        stem = declared.pair_by.replace("*", primary.stem)
-        for suffix in sorted(READABLE_SUFFIXES):
-            candidate = primary.with_name(stem + suffix)
-            if candidate.is_file():
-                return describe_input(candidate, slot=declared.id)
+def _companion(primary: Path, declared: PresetInput) -> Path | None:
+    for name in partner_names(declared, primary):
+        candidate = primary.with_name(name)
+        if candidate.is_file():
+            return candidate
     if declared.min_count > 0:
-        wanted = (declared.pair_by or declared.label).replace("*", primary.stem)
+        wanted = wanted_partner(declared, primary)
         raise FileMissing(
-            f"{declared.label} for {primary.name} is missing: put {wanted} beside it",
+            f"{declared.label} for {primary.name} is missing: put a picture named {wanted} beside it",
             field=declared.id,
             file=primary.name,
         )
@@ -159,7 +154,7 @@ def graph_job(
         relative_path=PurePath(graph_file.name),
         source=inputs[0].path if inputs else source,
         source_name=inputs[0].name if inputs else graph_file.name,
-        source_digest=inputs[0].digest if inputs else graph_digest,
+        source_digest=source_digest(inputs) if inputs else graph_digest,
         engine=engine,
         server=server,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from desktop.watching.agenda import Agenda
@@ -22,11 +22,15 @@ class Phase(StrEnum):
     HELD = "held"  # somebody has it open for writing, or it may not be read
     BROKEN = "broken"  # does not decode; waits for a change
     TWIN = "twin"  # the same content is on its way under another name
+    PARTNER = "partner"  # a file that it goes along with is not there
 
 
 @dataclass(slots=True)
 class Arrival:
-    """`again` is what was heard while the file was being read."""
+    """`again` is what was heard while the file was being read.
+
+    `partners` is how its partners have looked, by input, and `told` what it was said to wait for.
+    """
 
     evidence: Evidence
     phase: Phase = Phase.TURN
@@ -34,6 +38,8 @@ class Arrival:
     quiet: Quiet | None = None
     broken: Quiet | None = None
     impatient: bool = False
+    partners: dict[str, Quiet] = field(default_factory=dict)
+    told: str | None = None
 
 
 class Arrivals:
@@ -67,6 +73,14 @@ class Arrivals:
             arrival.evidence = evidence
             if arrival.phase is not Phase.TURN:
                 self._queue(path, arrival)
+
+    def nudge(self, path: str) -> None:
+        """Something happened to a file that goes along with it: look at it at once."""
+        arrival = self._arrivals.get(path)
+        if arrival is None or arrival.phase is Phase.READING:
+            self.add(path, Evidence.SEEN)
+        elif arrival.phase is not Phase.TURN:
+            self._queue(path, arrival)
 
     def expect(self, path: str, at: float) -> None:
         """Something began to write `path`: look at it at `at` unless its end is reported before."""

@@ -2,37 +2,54 @@
 
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from desktop.jobs.queue import JobQueue
+from desktop.jobs.sources import source_digest
 from desktop.store import ledger as rows
 from desktop.store.database import Database
-from desktop.store.job import JobError
+from desktop.store.job import JobError, JobInput, NewJob
 from desktop.store.ledger import FileStamp, LedgerEntry, Sighting
 from desktop.store.twins import Twins, twins_in_folder
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.identity import identity_path
+from desktop.watching.inspection import Content
+from desktop.watching.partners import Pair, Partner
 from desktop.watching.settle import is_trusted
 from shared.errors import UsageError
+from shared.presets.acceptance import batch_input
 
 __all__ = ["Book", "Known", "Version"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What a path was found to hold; `key` is its ledger key."""
+    """What a path was found to hold, and what goes along with it; `key` is its ledger key.
+
+    `digest` is that of the content, partners included.
+    """
 
     path: str
-    stamp: FileStamp
+    content: Content
+    partners: tuple[Partner, ...]
     digest: str
     key: str
+
+    @property
+    def stamp(self) -> FileStamp:
+        return self.content.stamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the journal says: of the version, its path, its inode and its content at other paths."""
+    """What the journal says: of the version, its path, its inode and its content at other paths.
+
+    `partners_untouched`: what goes along with it was there before the folder was set up, too.
+    """
 
     handled: bool
+    partners_untouched: bool
     former: Sighting | None
     elsewhere: tuple[Sighting, ...]
     twins: Twins
@@ -45,10 +62,13 @@ class Book:
         self._queue = queue
         self.generation = generation
 
-    def version(self, path: str, stamp: FileStamp, digest: str) -> Version:
+    def version(self, path: str, pair: Pair) -> Version:
+        inputs = self._inputs(path, pair.content, pair.partners)
+        digest = source_digest(inputs)
         return Version(
             path=path,
-            stamp=stamp,
+            content=pair.content,
+            partners=pair.partners,
             digest=digest,
             key=rows.ledger_key(self._folder.id, identity_path(path), digest, self.generation),
         )
@@ -61,6 +81,10 @@ class Book:
             twins = rows.sightings_of_inode(connection, folder, version.stamp.inode) if with_inode else ()
             return Known(
                 handled=rows.is_handled(connection, version.key),
+                partners_untouched=all(
+                    _is_baseline(rows.find_sighting(connection, folder, partner.path), partner.stamp)
+                    for partner in version.partners
+                ),
                 former=rows.find_sighting(connection, folder, version.path),
                 elsewhere=tuple(twin for twin in twins if twin.path != version.path),
                 twins=twins_in_folder(connection, folder, version.digest),
@@ -71,10 +95,14 @@ class Book:
     async def sighting(self, path: str) -> Sighting | None:
         return await self._database.read(lambda c: rows.find_sighting(c, self._folder.id, path))
 
+    async def knows(self, path: str, stamp: FileStamp) -> bool:
+        """Whether the file is as it was when it was dealt with."""
+        sighting = await self.sighting(path)
+        return sighting is not None and sighting.stamp == stamp and sighting.generation >= self.generation
+
     async def see(self, version: Version) -> None:
         """The path holds a version that was handled before."""
-        sighting = self._sighting(version)
-        await self._database.write(lambda c: rows.record_sighting(c, self._folder.id, sighting))
+        await self._database.write(lambda c: self._record_sightings(c, version))
 
     async def leave_alone(self, version: Version) -> None:
         """The version is not to be run."""
@@ -92,21 +120,35 @@ class Book:
 
     async def submit(self, version: Version, lineage: tuple[str, ...]) -> None:
         """Job, ledger entry and sighting in one transaction."""
-        order = self._folder.order(
-            version.path, digest=version.digest, stamp=version.stamp, key=version.key, lineage=lineage
-        )
+        order = self._order(version, lineage)
         # A run that was called off may still hold the key.
         await self._queue.submit_all([order], also=lambda c, _: self._record(c, version), renew=True)
 
     async def refuse(self, version: Version, error: UsageError) -> None:
         """As `submit`, for a job that has failed before it began."""
-        order = self._folder.order(
-            version.path, digest=version.digest, stamp=version.stamp, key=version.key, lineage=()
-        )
         await self._queue.refuse(
-            order,
+            self._order(version, ()),
             JobError(error.code, error.message, retryable=False),
             also=lambda c, _: self._record(c, version),
+        )
+
+    def _order(self, version: Version, lineage: tuple[str, ...]) -> NewJob:
+        return self._folder.order(
+            version.path,
+            inputs=self._inputs(version.path, version.content, version.partners),
+            digest=version.digest,
+            key=version.key,
+            lineage=lineage,
+        )
+
+    def _inputs(self, path: str, content: Content, partners: Iterable[Partner]) -> tuple[JobInput, ...]:
+        slot = batch_input(self._folder.preset.manifest).id
+        return (
+            self._folder.input(slot, path, digest=content.digest, stamp=content.stamp),
+            *(
+                self._folder.input(item.slot, item.path, digest=item.digest, stamp=item.stamp)
+                for item in partners
+            ),
         )
 
     def _record(self, connection: sqlite3.Connection, version: Version) -> None:
@@ -117,7 +159,20 @@ class Book:
             generation=self.generation,
         )
         rows.record_handled(connection, entry)
+        self._record_sightings(connection, version)
+
+    def _record_sightings(self, connection: sqlite3.Connection, version: Version) -> None:
         rows.record_sighting(connection, self._folder.id, self._sighting(version))
+        for partner in version.partners:
+            sighting = Sighting(
+                path=partner.path,
+                stamp=partner.stamp,
+                digest=partner.digest,
+                key=None,
+                generation=self.generation,
+                trusted=is_trusted(partner.stamp, wall_ns=time.time_ns()),
+            )
+            rows.record_sighting(connection, self._folder.id, sighting)
 
     def _sighting(self, version: Version, *, untaken: bool = False) -> Sighting:
         return Sighting(
@@ -128,3 +183,7 @@ class Book:
             generation=self.generation,
             trusted=is_trusted(version.stamp, wall_ns=time.time_ns()),
         )
+
+
+def _is_baseline(sighting: Sighting | None, stamp: FileStamp) -> bool:
+    return sighting is not None and sighting.digest is None and sighting.stamp == stamp

@@ -10,8 +10,9 @@ from desktop.watching.guards import check_output_place
 from desktop.watching.identity import hot_folder_id, idempotency_key
 from desktop.watching.settle import Patience
 from shared.errors import JsonValue, UsageError
-from shared.presets.acceptance import batch_input
 from shared.presets.bundle import Preset
+from shared.presets.manifest import InputKind, PresetInput
+from shared.presets.pairing import other_inputs
 
 __all__ = ["HotFolder", "NeedsCompanions", "SourceNotFound", "set_up_hot_folder"]
 
@@ -21,7 +22,7 @@ class SourceNotFound(UsageError):
 
 
 class NeedsCompanions(UsageError):
-    """A hot folder gives a preset one file at a time."""
+    """A hot folder gives a preset one file at a time, and those that pair with it by name."""
 
     code = "needs_companions"
 
@@ -55,26 +56,32 @@ class HotFolder:
             values=self.values,
         )
 
+    @property
+    def others(self) -> tuple[PresetInput, ...]:
+        """The inputs whose files pair with the primary one by name."""
+        return other_inputs(self.preset.manifest)
+
+    def input(self, slot: str, path: str, *, digest: str, stamp: FileStamp) -> JobInput:
+        full = self.source / path
+        return JobInput(
+            slot=slot,
+            path=full,
+            digest=digest,
+            name=full.name,
+            bytes=stamp.size,
+            modified_ns=stamp.mtime_ns,
+        )
+
     def order(
-        self, path: str, *, digest: str, stamp: FileStamp, key: str, lineage: tuple[str, ...]
+        self, path: str, *, inputs: tuple[JobInput, ...], digest: str, key: str, lineage: tuple[str, ...]
     ) -> NewJob:
-        """The job for one version of one file; `key` is its ledger key."""
+        """The job for one version of one file; `digest` is that of all its inputs, `key` its ledger key."""
         source = self.source / path
-        primary = batch_input(self.preset.manifest)
         return NewJob(
             key=idempotency_key(key, self.preset.digest, self.values),
             batch=self.id,
             recipe=self.recipe,
-            inputs=(
-                JobInput(
-                    slot=primary.id,
-                    path=source,
-                    digest=digest,
-                    name=source.name,
-                    bytes=stamp.size,
-                    modified_ns=stamp.mtime_ns,
-                ),
-            ),
+            inputs=inputs,
             out_folder=self.out,
             relative_path=PurePosixPath(path),
             source=source,
@@ -130,11 +137,15 @@ def set_up_hot_folder(
 
 
 def _check_inputs(preset: Preset) -> None:
-    primary = batch_input(preset.manifest)
-    needed = [item.label for item in preset.manifest.inputs if item is not primary and item.min_count]
+    needed = [item.label for item in other_inputs(preset.manifest) if item.min_count and not _pairs(item)]
     if needed:
         raise NeedsCompanions(
-            f"{preset.manifest.name} needs {', '.join(needed)} beside each picture, which a hot folder does "
-            "not give: use `safelight develop`",
+            f"{preset.manifest.name} needs {', '.join(needed)} beside each picture, which a hot folder "
+            "cannot find by name: use a preset that says how it is named (pair_by)",
             preset=preset.manifest.id,
         )
+
+
+def _pairs(declared: PresetInput) -> bool:
+    is_picture = declared.kind in {InputKind.IMAGE, InputKind.MASK}
+    return is_picture and declared.pair_by is not None and declared.min_count == 1

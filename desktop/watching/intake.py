@@ -8,24 +8,15 @@ from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from desktop.jobs.queue import JobChange
-from desktop.store.ledger import Sighting
+from desktop.store.ledger import FileStamp, Sighting
 from desktop.store.twins import Twins
 from desktop.watching.arrivals import Arrival, Arrivals, Phase
 from desktop.watching.book import Book, Version
 from desktop.watching.hot_folder import HotFolder
-from desktop.watching.inspection import (
-    Absent,
-    Changed,
-    Content,
-    Inspection,
-    Odd,
-    Unready,
-    Verified,
-    inspect,
-    verify,
-)
+from desktop.watching.inspection import Absent, Changed, Odd, Unready, Verified, verify
 from desktop.watching.mounts import Mount
 from desktop.watching.notices import Notice, NoticeKind, Notify
+from desktop.watching.partners import Lacking, Pair, Pairing, PairLook, PartnerUnready
 from desktop.watching.plan import Facts, Handled, New, Renamed, judge
 from desktop.watching.settle import Evidence, Quiet, give_up_at
 from desktop.watching.withdrawals import Withdrawals
@@ -38,6 +29,7 @@ __all__ = ["Intake"]
 _T = TypeVar("_T")
 _SOON_S = 0.1
 _UNREADABLE_S = 30.0
+_PARTNER_S = 60.0  # its arrival is told; this is for the case that it was missed
 _TWIN_S = 5.0  # the end of the first run is told; this is for the case that it was missed
 
 
@@ -45,7 +37,7 @@ _TWIN_S = 5.0  # the end of the first run is told; this is for the case that it 
 class _Look:
     """`verified` None: not decoded, because the file may well be one that is known."""
 
-    found: Inspection
+    found: PairLook
     verified: Verified | None
 
 
@@ -72,6 +64,7 @@ class Intake:
         self._threads = threads
         self._notify = notify
         self._in_place = in_place
+        self._pairing = Pairing(folder)
         self._known_inodes: set[int] = set()
         self._first_runs: set[str] = set()  # content digests
         self._held: dict[str, list[str]] = {}  # content digest → paths that wait for its first run
@@ -96,11 +89,23 @@ class Intake:
     async def gone(self, path: str) -> None:
         """Nothing of that name is there: call a queued run of it off."""
         self._arrivals.drop(path)
+        if self._pairing.is_partner(path):
+            await self._nudge_leaders(path)
+            return
         sighting = await self._book.sighting(path)
         if sighting is not None and sighting.key is not None and await self._in_thread(self._in_place):
             await self._withdrawals.withdraw_queued(sighting.key)
 
+    async def _nudge_leaders(self, path: str) -> None:
+        """A partner starts nothing: it is looked at with the file that it goes along with."""
+        for leader in await self._in_thread(lambda: self._pairing.leaders_of(path)):
+            self._arrivals.nudge(leader)
+
     async def _take(self, path: str, arrival: Arrival) -> None:
+        if self._pairing.is_partner(path):
+            self._arrivals.finish(path)
+            await self._nudge_leaders(path)
+            return
         look = await self._in_thread(lambda: self._look(path, arrival))
         now = time.monotonic()
         match look.found:
@@ -119,8 +124,13 @@ class Intake:
                 arrival.quiet = wait.quiet
                 phase = Phase.HELD if wait.quiet is None else Phase.SETTLING
                 self._arrivals.put_off(path, arrival, phase, wait.until)
-            case Content(stamp, digest):
-                version = self._book.version(path, stamp, digest)
+            case PartnerUnready(wait):
+                phase = Phase.HELD if wait.quiet is None else Phase.SETTLING
+                self._arrivals.put_off(path, arrival, phase, wait.until)
+            case Lacking():
+                await self._wait_for_partner(path, arrival, look.found)
+            case Pair():
+                version = self._book.version(path, look.found)
                 if await self._decide(version, arrival, look.verified):
                     self._arrivals.finish(path)
             case _:
@@ -128,16 +138,28 @@ class Intake:
 
     def _look(self, path: str, arrival: Arrival) -> _Look:
         full = self._folder.source / path
-        found = inspect(
-            full,
+        found = self._pairing.look(
+            path,
             evidence=arrival.evidence,
             mount=self._mount,
             quiet=arrival.quiet,
-            patience=self._folder.patience,
+            quiets=arrival.partners,
         )
-        if isinstance(found, Content) and found.stamp.inode not in self._known_inodes:
-            return _Look(found, verify(full, found.stamp))
+        if isinstance(found, Pair) and found.content.stamp.inode not in self._known_inodes:
+            return _Look(found, verify(full, found.content.stamp))
         return _Look(found, None)
+
+    async def _wait_for_partner(self, path: str, arrival: Arrival, lacking: Lacking) -> None:
+        """A partner that went away after the file was dealt with is not missed."""
+        if await self._book.knows(path, lacking.stamp):
+            self._arrivals.finish(path)
+        elif lacking.until is not None:
+            self._arrivals.put_off(path, arrival, Phase.SETTLING, lacking.until)
+        else:
+            if arrival.told != lacking.message:
+                arrival.told = lacking.message
+                self._notify(Notice(NoticeKind.WAITING, lacking.message, path))
+            self._arrivals.put_off(path, arrival, Phase.PARTNER, time.monotonic() + _PARTNER_S)
 
     async def _decide(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:
         """Whether the version is dealt with; if not, the file has been put off."""
@@ -152,7 +174,7 @@ class Intake:
             case Renamed(old):
                 await self._book.rename(old, version)
             case Handled():
-                if facts.handled and not _is_up_to_date(facts):
+                if facts.handled and (version.partners or not _is_up_to_date(facts)):
                     await self._book.see(version)
             case New():
                 if not await self._take_new(version, arrival, verified, twins):
@@ -180,6 +202,7 @@ class Intake:
             former=known.former,
             moved=moved,
             queued=await self._withdrawals.queued(keys) if keys else frozenset(),
+            partners_untouched=known.partners_untouched,
         )
         return facts, known.twins
 
@@ -208,12 +231,13 @@ class Intake:
         if verified is None:
             full = self._folder.source / version.path
             verified = await self._in_thread(lambda: verify(full, version.stamp))
+        stamp, verified = await self._with_partners(version, verified)
         match verified:
             case Changed():
                 self._arrivals.put_off(version.path, arrival, Phase.SETTLING, time.monotonic() + _SOON_S)
                 return False
             case UsageError():
-                return await self._take_broken(version, arrival, verified)
+                return await self._take_broken(version, arrival, stamp, verified)
             case lineage if self._folder.id in lineage:
                 message = f"{version.path} came out of this hot folder and is not run again"
                 self._notify(Notice(NoticeKind.LOOP, message, version.path))
@@ -225,6 +249,14 @@ class Intake:
             case lineage:
                 await self._submit(version, lineage, twins)
         return True
+
+    async def _with_partners(self, version: Version, verified: Verified) -> tuple[FileStamp, Verified]:
+        """What is wrong with the first bad file of the pair, and the stamp of that file."""
+        if version.partners and isinstance(verified, tuple):
+            flaw = await self._in_thread(lambda: self._pairing.verify(version.partners))
+            if flaw is not None:
+                return flaw
+        return version.stamp, verified
 
     async def _submit(self, version: Version, lineage: tuple[str, ...], twins: Twins) -> None:
         if twins is Twins.NONE:
@@ -239,11 +271,13 @@ class Intake:
         """The journal may not yet know of a run that was submitted since it was asked."""
         return twins is Twins.OPEN or (twins is Twins.NONE and digest in self._first_runs)
 
-    async def _take_broken(self, version: Version, arrival: Arrival, error: UsageError) -> bool:
+    async def _take_broken(
+        self, version: Version, arrival: Arrival, stamp: FileStamp, error: UsageError
+    ) -> bool:
         now = time.monotonic()
-        is_news = arrival.broken is None or arrival.broken.stamp != version.stamp
+        is_news = arrival.broken is None or arrival.broken.stamp != stamp
         if arrival.broken is None or is_news:
-            arrival.broken = Quiet(version.stamp, now)
+            arrival.broken = Quiet(stamp, now)
         give_up = give_up_at(arrival.broken, now=now, wall_ns=time.time_ns(), patience=self._folder.patience)
         if give_up <= now or arrival.impatient or isinstance(error, MediaTooLarge):
             await self._book.refuse(version, error)

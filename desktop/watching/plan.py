@@ -32,7 +32,8 @@ class Facts:
     """All that decides over one file just read.
 
     `former` is what was last seen at its path; `moved` are sightings of its inode at paths that
-    hold that inode no more; `queued` are the ledger keys whose job has not begun.
+    hold that inode no more; `queued` are the ledger keys whose job has not begun. `digest` includes
+    the file's partners, which are `partners_untouched` if they, too, were there at the set-up.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Facts:
     former: Sighting | None
     moved: Sequence[Sighting]
     queued: Collection[str]
+    partners_untouched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def _is_same_file(sighting: Sighting, facts: Facts) -> bool:
         and sighting.generation >= facts.generation
         and sighting.stamp == facts.stamp
         and sighting.digest in {None, facts.digest}
+        and (sighting.digest is None) == (sighting.key is None)  # else it was only a partner
     )
 
 
@@ -102,6 +105,7 @@ def _is_untouched_baseline(facts: Facts) -> bool:
     former = facts.former
     return (
         former is not None
+        and facts.partners_untouched
         and former.digest is None
         and former.generation >= facts.generation
         and former.stamp == facts.stamp

@@ -169,7 +169,7 @@ class FolderWatch:
             self._arrivals.hurry()
         jobs = await self._database.read(lambda c: rows.current_jobs(c, self._folder.id))
         in_place = await self._check_source()
-        waiting = self._arrivals.count(Phase.HELD) + (not in_place)
+        waiting = self._arrivals.count(Phase.HELD, Phase.PARTNER) + (not in_place)
         return tally(jobs, there=self._there, waiting=waiting)
 
     async def _until_quiet(self) -> None:

@@ -10,6 +10,7 @@ from shared.presets.binding import Binding, NodeRef, find_node
 from shared.presets.errors import PresetError
 from shared.presets.fit import Crop, Fit
 from shared.presets.manifest import Manifest
+from shared.presets.pairing import is_pattern
 from shared.presets.parameter import Parameter, ParameterType
 from shared.presets.translation import text_paths
 from shared.presets.values import check_value
@@ -57,6 +58,9 @@ def _identity(manifest: Manifest) -> Iterator[PresetError]:
             yield _problem(field, f"holds {twice!r} twice")
     if sum(item.primary for item in manifest.inputs) > 1:
         yield _problem("inputs", "marks several inputs as primary; a batch walks over one")
+    for item in manifest.inputs:
+        if item.pair_by is not None and not is_pattern(item.pair_by):
+            yield _problem(f"inputs.{item.id}.pair_by", "must hold one * and more, such as *_mask")
 
 
 def _parameters(manifest: Manifest) -> Iterator[PresetError]:

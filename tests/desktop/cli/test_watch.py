@@ -16,6 +16,7 @@ from PIL import Image
 from desktop.jobs.origin import read_origin
 from tests.desktop.cli.command import Here, environment, safelight
 from tests.desktop.watching.bench import png
+from tests.support.paired_preset import PAIRED_ID, make_paired_preset
 
 
 @pytest.fixture
@@ -206,3 +207,48 @@ def test_an_output_inside_the_source_is_allowed_where_it_is_excluded(
     for _ in range(2):
         assert here(tmp_path / "data", *command, "--once").code == 0
     assert [path.name for path in (source / "out").iterdir()] == ["a.png"]
+
+
+def test_pairs_are_developed_together_and_a_kill_loses_none(here: Here, source: Path, tmp_path: Path) -> None:
+    make_paired_preset(tmp_path / "data/presets")
+    command = ["watch", str(source), "--preset", PAIRED_ID, "--out", str(tmp_path / "out"), "--once"]
+    for name, colour in (("a", "white"), ("b", "black")):
+        Image.new("RGB", (8, 8), "teal").save(source / f"{name}.png")
+        Image.new("L", (8, 8), colour).save(source / f"{name}_mask.png")
+    Image.new("RGB", (8, 8), "teal").save(source / "alone.png")
+
+    for point in ("job.journalled", "job.ticket_stored"):
+        killed = safelight(tmp_path / "data", *command, env={"FAILPOINT": f"{point}:kill"})
+        assert killed.code == -signal.SIGKILL, point
+    waiting = here(tmp_path / "data", *command)
+    assert waiting.code == 1
+    assert "alone.png waits for its Mask: put a picture named alone_mask beside it" in waiting.err
+    assert outputs(source) == ["a.png", "b.png"]
+    assert Image.open(tmp_path / "out/a.png").getpixel((0, 0)) == (255, 126, 126)
+    assert Image.open(tmp_path / "out/b.png").getpixel((0, 0)) == (0, 128, 128)
+
+    Image.new("L", (8, 8), "black").save(source / "a_mask.png")
+    (source / "alone.png").unlink()
+    assert here(tmp_path / "data", *command).code == 0
+    assert outputs(source) == ["a (2).png", "a.png", "b.png"]
+    shutil.rmtree(tmp_path / "data/holders")
+    for file in (tmp_path / "data").glob("journal.sqlite3*"):
+        file.unlink()
+    assert here(tmp_path / "data", *command).code == 0  # won back from what the outputs say of both files
+    assert outputs(source) == ["a (2).png", "a.png", "b.png"]
+
+
+def test_develop_pairs_by_name_and_names_what_is_missing(here: Here, source: Path, tmp_path: Path) -> None:
+    make_paired_preset(tmp_path / "data/presets")
+    command = ["develop", str(source), "--preset", PAIRED_ID, "--out", str(tmp_path / "out")]
+    Image.new("RGB", (8, 8), "teal").save(source / "a.png")
+    Image.new("L", (8, 8), "white").save(source / "a_mask.PNG")
+    assert here(tmp_path / "data", *command).code == 0
+    assert outputs(source) == ["a.png"]
+    with Image.open(tmp_path / "out/a.png") as made:
+        assert made.getpixel((0, 0)) == (255, 126, 126)
+
+    Image.new("RGB", (8, 8), "teal").save(source / "z.png")
+    refused = here(tmp_path / "data", *command)
+    assert refused.code == 2
+    assert "Mask for z.png is missing: put a picture named z_mask beside it" in refused.err

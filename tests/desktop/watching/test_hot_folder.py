@@ -17,9 +17,9 @@ def _set_up(folder: Path, preset: Preset, *inputs: PresetInput) -> None:
     set_up_hot_folder(source=folder, out=folder.with_name("out"), preset=changed, values={})
 
 
-def test_a_preset_with_a_second_picture_or_none_is_refused(tmp_path: Path, preset: Preset) -> None:
+def test_a_preset_whose_second_picture_has_no_name_is_refused(tmp_path: Path, preset: Preset) -> None:
     [photo] = preset.manifest.inputs
-    mask = replace(photo, id="mask", label="Mask", primary=False, pair_by="*_mask")
+    mask = replace(photo, id="mask", label="Mask", primary=False)
     refused: list[tuple[type[UsageError], str, tuple[PresetInput, ...]]] = [
         (NeedsCompanions, "needs Mask beside each picture", (photo, mask)),
         (InvalidValue, "takes no files", ()),
@@ -28,3 +28,4 @@ def test_a_preset_with_a_second_picture_or_none_is_refused(tmp_path: Path, prese
         with pytest.raises(error, match=said):
             _set_up(tmp_path, preset, *inputs)
     _set_up(tmp_path, preset, photo, replace(mask, min_count=0))
+    _set_up(tmp_path, preset, photo, replace(mask, pair_by="*_mask"))

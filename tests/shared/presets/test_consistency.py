@@ -34,6 +34,11 @@ def test_a_sound_preset_has_none() -> None:
             "does not have",
         ),
         ({"fits": [{"input": "video"}]}, "fits[0]", "no input: video"),
+        (
+            {"inputs": [{"id": "m", "label": "M", "targets": [TARGET], "pair_by": "*"}]},
+            "inputs.m.pair_by",
+            "such as *_mask",
+        ),
         ({"crops": [{"input": "photo"}]}, "crops[0]", "aspect"),
         ({"requires": {"nodes": []}}, "requires.nodes", "does not list ImageBlur"),
         (
