@@ -8,7 +8,12 @@ import structlog
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-pytest_plugins = ("tests.support.redis", "tests.support.postgres", "tests.support.databases")
+pytest_plugins = (
+    "tests.support.redis",
+    "tests.support.postgres",
+    "tests.support.databases",
+    "tests.support.s3_server",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -5,15 +5,18 @@ import contextlib
 import os
 import re
 import shutil
+import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from shared.errors import FatalError, TransientError
-from shared.files import flush_folder
+from shared.files import flush_folder, staged_file
+from shared.ids import new_id
 
 __all__ = [
     "BlobMissing",
@@ -21,11 +24,13 @@ __all__ = [
     "BlobUnavailable",
     "LocalBlobStore",
     "SignedLink",
+    "StoredBlob",
     "artifact_key",
     "checked_key",
 ]
 
 _CHUNK_BYTES = 256 * 1024
+_PROBE = b"safelight"
 _KEY = re.compile(r"[a-z0-9][a-z0-9/_-]{0,199}")
 
 
@@ -45,6 +50,15 @@ class SignedLink:
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """What a store tells of a blob when it lists it."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
 
 
 class BlobStore(Protocol):
@@ -70,11 +84,15 @@ class BlobStore(Protocol):
         """The bytes as a file to read, never to write. Raises BlobMissing."""
         ...
 
-    def stream(self, key: str) -> AsyncIterator[bytes]:
-        """Raises BlobMissing before the first chunk."""
+    def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """From byte `start` up to, but without, byte `end`. Raises BlobMissing before the first chunk."""
         ...
 
     async def delete(self, key: str) -> None: ...
+
+    def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
+        """Every blob whose key lies below `prefix`, in no order."""
+        ...
 
     async def upload_link(
         self, key: str, *, length: int, digest: str, valid_for: timedelta
@@ -82,12 +100,19 @@ class BlobStore(Protocol):
         """A link for one direct PUT; None where uploads go through our own route."""
         ...
 
-    async def download_link(self, key: str, *, name: str, valid_for: timedelta) -> SignedLink | None:
-        """A link for a direct GET saved under `name`; None where downloads go through our own route."""
+    async def download_link(
+        self, key: str, *, name: str, media_type: str, valid_for: timedelta
+    ) -> SignedLink | None:
+        """A link for a direct GET, answered as `media_type` and saved under `name`; None where downloads
+        go through our own route."""
         ...
 
     async def check(self) -> None:
-        """Raises BlobUnavailable if the store cannot be written."""
+        """Quick. Raises BlobUnavailable if the store does not answer."""
+        ...
+
+    async def probe(self) -> None:
+        """Store, read and delete something. Raises BlobUnavailable."""
         ...
 
     async def aclose(self) -> None: ...
@@ -130,17 +155,24 @@ class LocalBlobStore:
             raise BlobMissing("these bytes are not stored", key=key)
         yield path
 
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         try:
             file = await asyncio.to_thread(self._path(key).open, "rb")
         except FileNotFoundError as error:
             raise BlobMissing("these bytes are not stored", key=key) from error
+        left = sys.maxsize if end is None else end - start
         with file:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            file.seek(start)
+            while chunk := await asyncio.to_thread(file.read, min(_CHUNK_BYTES, left)):
+                left -= len(chunk)
                 yield chunk
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+
+    async def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
+        for blob in await asyncio.to_thread(self._listed, checked_key(prefix)):
+            yield blob
 
     async def upload_link(
         self,
@@ -157,6 +189,7 @@ class LocalBlobStore:
         key: str,  # noqa: ARG002
         *,
         name: str,  # noqa: ARG002
+        media_type: str,  # noqa: ARG002
         valid_for: timedelta,  # noqa: ARG002
     ) -> SignedLink | None:
         return None
@@ -165,12 +198,38 @@ class LocalBlobStore:
         if not await asyncio.to_thread(os.access, self._staging, os.W_OK):
             raise BlobUnavailable("the artifact folder cannot be written")
 
+    async def probe(self) -> None:
+        key = f"probe/{new_id()}"
+        try:
+            with staged_file(self._staging) as (file, path):
+                file.write(_PROBE)
+                file.flush()
+                await self.adopt(key, path)
+            read = b"".join([chunk async for chunk in self.stream(key)])
+            await self.delete(key)
+        except OSError as error:
+            raise BlobUnavailable(f"the artifact folder cannot be used ({error.strerror})") from error
+        if read != _PROBE or await self.size(key) is not None:
+            raise BlobUnavailable("the artifact folder does not give back what it was given")
+
     async def aclose(self) -> None:
         pass
 
     def _path(self, key: str) -> Path:
         head, _, last = checked_key(key).rpartition("/")
         return self._folder.joinpath("blobs", *head.split("/"), last[:2], last)
+
+    def _listed(self, prefix: str) -> list[StoredBlob]:
+        top = self._folder / "blobs"
+        found = []
+        for path in sorted(top.joinpath(*prefix.split("/")).rglob("*")):
+            with contextlib.suppress(FileNotFoundError):
+                told = path.stat()
+                if stat.S_ISREG(told.st_mode):
+                    *head, _fan, last = path.relative_to(top).parts
+                    moment = datetime.fromtimestamp(told.st_mtime, UTC)
+                    found.append(StoredBlob("/".join([*head, last]), told.st_size, moment))
+        return found
 
     def _adopt(self, target: Path, path: Path) -> None:
         if target.exists():

@@ -40,6 +40,7 @@ MAY_CATCH_EVERYTHING = (
 
 # Who may import a vendor's SDK.
 VENDORS = {
+    "botocore": ("cloud/clients/",),
     "arq": ("cloud/clients/", "cloud/tasks/"),
     "googleapiclient": ("shared/drive/",),
     "google_auth_oauthlib": ("shared/drive/",),

@@ -1,5 +1,6 @@
 """What every blob store promises."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,22 @@ import pytest
 from cloud.clients.blob import BlobMissing, BlobStore, LocalBlobStore
 from shared.errors import FatalError
 from shared.files import digest_bytes, staged_file
+from tests.support.s3_server import S3Server
+from tests.support.s3_store import open_s3
 
 DATA = bytes(range(256)) * 4096
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    return LocalBlobStore(folder=tmp_path / "store")
+    if request.param == "local":
+        return LocalBlobStore(folder=tmp_path / "store")
+    server: S3Server = request.getfixturevalue("s3_server")
+    return open_s3(server, tmp_path)
+
+
+async def _read(store: BlobStore, key: str, *, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([chunk async for chunk in store.stream(key, start=start, end=end)])
 
 
 async def _put(store: BlobStore, key: str, data: bytes) -> Path:
@@ -57,6 +67,27 @@ async def test_missing_bytes_are_said_to_be_missing(store: BlobStore) -> None:
         async for _ in store.stream("nothing"):
             pass
     await store.delete("nothing")
+
+
+async def test_a_part_of_the_bytes_can_be_had(store: BlobStore) -> None:
+    await _put(store, "key", DATA)
+    assert await _read(store, "key", start=1_000_000) == DATA[1_000_000:]
+    assert await _read(store, "key", start=1000, end=300_000) == DATA[1000:300_000]
+
+
+async def test_what_is_stored_is_listed_by_prefix(store: BlobStore) -> None:
+    for key in ("artifacts/a/one", "artifacts/a/two", "artifacts/ab/three", "other/four"):
+        await _put(store, key, key.encode())
+    found = [blob async for blob in store.stored("artifacts/a")]
+    assert {(blob.key, blob.bytes) for blob in found} == {("artifacts/a/one", 15), ("artifacts/a/two", 15)}
+    assert all(abs(datetime.now(UTC) - blob.modified_at) < timedelta(minutes=1) for blob in found)
+    assert [blob async for blob in store.stored("nothing")] == []
+
+
+async def test_a_store_that_works_passes_its_probe(store: BlobStore) -> None:
+    await store.check()
+    await store.probe()
+    assert [blob async for blob in store.stored("probe")] == []
 
 
 async def test_deleted_bytes_are_gone(store: BlobStore) -> None:

@@ -1,0 +1,273 @@
+"""Blobs in a store that speaks S3.
+
+Whatever fails is tried again under the same key, and believed only once the store says that it
+has these bytes: an answer that got lost is no failure, and no half of a file is ever visible.
+"""
+
+import asyncio
+import base64
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypedDict, TypeVar
+from urllib.parse import quote
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import S3Store
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from cloud.clients.blob import BlobMissing, BlobUnavailable, SignedLink, StoredBlob, checked_key
+from cloud.clients.s3_place import S3Place
+from cloud.clients.s3_signing import S3Keys, signed_url
+from shared.errors import FatalError
+from shared.failpoints import failpoint
+from shared.files import digest_bytes, digest_file, staged_file
+from shared.ids import new_id
+
+__all__ = ["S3BlobStore"]
+
+_T = TypeVar("_T")
+_MISSING = (FileNotFoundError, NotFoundError)
+_TROUBLE = (BaseError, OSError)
+_TRIES = 5
+_PART_BYTES = 16 << 20  # larger files go in parts of this size
+_PARTS_AT_ONCE = 3
+_CHUNK_BYTES = 256 * 1024
+_LONGEST_REQUEST = timedelta(minutes=10)
+_DIGEST = "sha256"  # the name of what we note beside each object
+_UNTYPED = "application/octet-stream"
+_PROBE_BYTES = b"safelight"
+
+
+class _Offset(TypedDict):
+    offset: int
+
+
+class _Part(TypedDict, total=False):
+    """As obstore asks for it."""
+
+    range: tuple[int, int] | _Offset
+
+
+class S3BlobStore:
+    """`answer_within` is how long the store may keep silent before a request is tried again."""
+
+    def __init__(
+        self,
+        *,
+        place: S3Place,
+        keys: S3Keys,
+        staging_folder: Path,
+        answer_within: timedelta = timedelta(seconds=20),
+        longest_pause_s: float = 2.0,
+    ) -> None:
+        self._place = place
+        self._keys = keys
+        self._staging = staging_folder
+        self._staging.mkdir(parents=True, exist_ok=True)
+        self._longest_pause_s = longest_pause_s
+        self._store = S3Store(
+            place.bucket,
+            prefix=place.prefix or None,
+            config={
+                "region": place.region,
+                "endpoint": place.endpoint,
+                "virtual_hosted_style_request": False,
+                "checksum_algorithm": "SHA256",
+            },
+            client_options={
+                "allow_http": place.endpoint.startswith("http://"),
+                "connect_timeout": min(answer_within, timedelta(seconds=5)),
+                "read_timeout": answer_within,
+                "timeout": _LONGEST_REQUEST,
+            },
+            retry_config={"max_retries": 0},
+            credential_provider=keys.for_obstore,
+        )
+
+    @property
+    def staging_folder(self) -> Path:
+        return self._staging
+
+    async def adopt(self, key: str, path: Path) -> None:
+        checked_key(key)
+        digest, size = await asyncio.to_thread(lambda: (digest_file(path), path.stat().st_size))
+        if await self.size(key) is None:
+            await self._again(lambda: self._put(key, path, size, digest))
+        await asyncio.to_thread(path.unlink)
+
+    async def size(self, key: str) -> int | None:
+        head = await self._again(lambda: self._head(key))
+        return None if head is None else head[0]
+
+    @contextlib.asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        checked_key(key)
+        with staged_file(self._staging) as (file, path):
+            await self._again(lambda: self._fetch(key, path))
+            file.flush()
+            yield path
+
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """A stream that breaks goes on from where it broke."""
+        at = start
+        for attempt in range(1, _TRIES + 1):
+            try:
+                async for chunk in self._chunks(key, at, end):
+                    at += len(chunk)
+                    yield chunk
+            except BlobUnavailable:
+                if attempt == _TRIES:
+                    raise
+                await asyncio.sleep(random.uniform(0, min(0.1 * 2**attempt, self._longest_pause_s)))
+            else:
+                return
+
+    async def delete(self, key: str) -> None:
+        async def delete() -> None:
+            with contextlib.suppress(*_MISSING):
+                await obstore.delete_async(self._store, checked_key(key))
+
+        await self._again(delete)
+
+    async def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
+        listing = obstore.list(self._store, checked_key(prefix), chunk_size=1000)
+        while True:
+            try:
+                found = await anext(listing, None)
+            except _TROUBLE as error:
+                raise _unavailable(error) from error
+            if found is None:
+                return
+            for meta in found:
+                yield StoredBlob(meta["path"], meta["size"], meta["last_modified"])
+
+    async def upload_link(
+        self, key: str, *, length: int, digest: str, valid_for: timedelta
+    ) -> SignedLink | None:
+        """The store itself refuses other bytes: their number and their SHA-256 are signed."""
+        headers = {
+            "content-length": str(length),
+            "content-type": _UNTYPED,
+            "x-amz-checksum-sha256": base64.b64encode(bytes.fromhex(digest)).decode("ascii"),
+        }
+        url = await self._signed("PUT", key, valid_for, headers=headers)
+        return SignedLink(url, tuple(headers.items()))
+
+    async def download_link(
+        self, key: str, *, name: str, media_type: str, valid_for: timedelta
+    ) -> SignedLink | None:
+        query = {
+            "response-content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            "response-content-type": media_type,
+        }
+        return SignedLink(await self._signed("GET", key, valid_for, query=query))
+
+    async def check(self) -> None:
+        try:
+            await self._head("probe")
+        except _TROUBLE as error:
+            raise _unavailable(error) from error
+
+    async def probe(self) -> None:
+        key = f"probe/{new_id()}"
+        with staged_file(self._staging) as (file, path):
+            file.write(_PROBE_BYTES)
+            file.flush()
+            await self.adopt(key, path)
+        read = b"".join([chunk async for chunk in self.stream(key)])
+        await self.delete(key)
+        if read != _PROBE_BYTES or await self.size(key) is not None:
+            raise BlobUnavailable("the store does not give back what it was given, or does not delete it")
+
+    async def aclose(self) -> None:
+        pass
+
+    async def _put(self, key: str, path: Path, size: int, digest: str) -> None:
+        """Once; an error is one only if the bytes are not there afterwards."""
+        try:
+            await self._send(key, path, size, digest)
+            failpoint("blob.sent")
+        except AlreadyExistsError:
+            return
+        except _TROUBLE:
+            if await self._head(key) == (size, digest):
+                return
+            raise
+        if await self._head(key) != (size, digest):
+            raise BlobUnavailable("the store does not have the bytes that it said it took")
+
+    async def _send(self, key: str, path: Path, size: int, digest: str) -> None:
+        noted = {"Content-Type": _UNTYPED, _DIGEST: digest}
+        if size > _PART_BYTES:
+            await obstore.put_async(
+                self._store,
+                key,
+                path,
+                attributes=noted,
+                use_multipart=True,
+                chunk_size=_PART_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
+            )
+        else:
+            data = await asyncio.to_thread(path.read_bytes)
+            if digest_bytes(data) != digest:
+                raise FatalError("a file changed while it was being stored", key=key)
+            await obstore.put_async(self._store, key, data, attributes=noted, mode="create")
+
+    async def _head(self, key: str) -> tuple[int, str | None] | None:
+        """Size and noted digest; direct uploads have none noted."""
+        try:
+            found = await obstore.get_async(self._store, checked_key(key), options={"head": True})
+        except _MISSING:
+            return None
+        return found.meta["size"], found.attributes.get(_DIGEST)
+
+    async def _fetch(self, key: str, path: Path) -> None:
+        with path.open("wb") as file:
+            async for chunk in self._chunks(key, 0, None):
+                await asyncio.to_thread(file.write, chunk)
+
+    async def _chunks(self, key: str, start: int, end: int | None) -> AsyncIterator[bytes]:
+        """Raises BlobMissing, BlobUnavailable."""
+        part: _Part = {}
+        if end is not None:
+            part["range"] = (start, end)
+        elif start:
+            part["range"] = {"offset": start}
+        try:
+            found = await obstore.get_async(self._store, checked_key(key), options=part)
+            async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+        except _MISSING as error:
+            raise BlobMissing("these bytes are not stored", key=key) from error
+        except _TROUBLE as error:
+            raise _unavailable(error) from error
+
+    async def _signed(self, method: str, key: str, valid_for: timedelta, **more: dict[str, str]) -> str:
+        keys = await asyncio.to_thread(self._keys.frozen)
+        return signed_url(self._place, keys, method, checked_key(key), valid_for=valid_for, **more)
+
+    async def _again(self, once: Callable[[], Awaitable[_T]]) -> _T:
+        """Raises BlobUnavailable after some tries."""
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type((*_TROUBLE, BlobUnavailable)),
+                stop=stop_after_attempt(_TRIES),
+                wait=wait_random_exponential(multiplier=0.1, max=self._longest_pause_s),
+                reraise=True,
+            ):
+                with attempt:
+                    return await once()
+        except _TROUBLE as error:
+            raise _unavailable(error) from error
+        raise AssertionError("a retry either returns or raises")
+
+
+def _unavailable(error: Exception) -> BlobUnavailable:
+    """What the store said may name hosts and keys: it stays among the causes."""
+    return BlobUnavailable(f"the artifact store cannot be used just now ({type(error).__name__})")
