@@ -2,7 +2,7 @@
 
 UsageError      NotFound 404 · NotAllowed 403 · SignInNeeded 401 · Conflict 409 · KeyReused 422
                 EventsGone 410 · InvalidRequest 422 · TooLarge 413 · LinkExpired 403
-                InputNotReady 422 · BadSettings
+                InputNotReady 422 · NeedsCredits 402 · PlanLimit 402 · PriceChanged 409 · BadSettings
 TransientError  InFlight 409 · DatabaseUnavailable 503 · DatabaseBusy 503 · InspectionFailed 503
 FatalError      Fenced: the attempt is no longer ours, stop
 """
@@ -22,8 +22,11 @@ __all__ = [
     "InvalidRequest",
     "KeyReused",
     "LinkExpired",
+    "NeedsCredits",
     "NotAllowed",
     "NotFound",
+    "PlanLimit",
+    "PriceChanged",
     "SignInNeeded",
     "TooLarge",
 ]
@@ -75,6 +78,24 @@ class TooLarge(UsageError):
 
 class InputNotReady(UsageError):
     code = "input_not_ready"
+
+
+class NeedsCredits(UsageError):
+    """`details` carry the balance, the price and the link to more."""
+
+    code = "needs_credits"
+
+
+class PlanLimit(UsageError):
+    """The account's plan does not have this; `details` name the limit, and when it begins anew."""
+
+    code = "plan_limit"
+
+
+class PriceChanged(UsageError):
+    """The price is above what the request would pay."""
+
+    code = "price_changed"
 
 
 class InFlight(TransientError):

@@ -22,11 +22,14 @@ _log = structlog.get_logger(__name__)
 
 _STATUSES: Mapping[type[SafelightError], int] = {
     errors.SignInNeeded: 401,
+    errors.NeedsCredits: 402,
+    errors.PlanLimit: 402,
     errors.NotAllowed: 403,
     errors.LinkExpired: 403,
     errors.NotFound: 404,
     BlobMissing: 404,
     errors.Conflict: 409,
+    errors.PriceChanged: 409,
     errors.InFlight: 409,
     errors.EventsGone: 410,
     errors.TooLarge: 413,

@@ -8,6 +8,8 @@ from cloud.repositories.accounts import AccountRows
 from cloud.repositories.artifacts import ArtifactRows
 from cloud.repositories.audit import AuditRows
 from cloud.repositories.claims import ClaimRows
+from cloud.repositories.credit_audit import CreditAuditRows
+from cloud.repositories.credits import CreditRows
 from cloud.repositories.events import EventRows
 from cloud.repositories.idempotency import IdempotencyRows
 from cloud.repositories.jobs import JobRows
@@ -30,6 +32,8 @@ class Unit:
         self.artifacts = ArtifactRows(connection, clock)
         self.audit = AuditRows(connection, clock)
         self.claims = ClaimRows(connection, clock)
+        self.credit_audit = CreditAuditRows(connection, clock)
+        self.credits = CreditRows(connection, clock)
         self.events = EventRows(connection, clock)
         self.idempotency = IdempotencyRows(connection, clock)
         self.jobs = JobRows(connection, clock)

@@ -14,6 +14,7 @@ BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", 
 _MEANINGS: Mapping[int, str] = {
     400: "The request cannot be read, or names an unknown host",
     401: "No valid API key",
+    402: "Needs credits, or a larger plan; `details` carry the balance, the price or the limit, and a link",
     403: "The key or the link does not allow this",
     404: "Not there, or not this account's",
     409: "Not possible in this state, or the first request with this Idempotency-Key has not ended",

@@ -1,6 +1,7 @@
 """Jobs on the wire."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -9,10 +10,16 @@ from shared.api.artifacts import Digest, Link
 from shared.jobs.events import OutputKind, StageName
 from shared.jobs.state import JobState
 
-__all__ = ["Job", "JobAccepted", "JobFailure", "JobInput", "JobOutput", "JobPage", "JobRequest"]
+__all__ = ["Job", "JobAccepted", "JobFailure", "JobInput", "JobOutput", "JobPage", "JobRequest", "Priority"]
 
 _Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
 
 
 class JobInput(BaseModel):
