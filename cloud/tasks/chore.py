@@ -1,5 +1,6 @@
 """A chore: something short that must be done every few seconds by whoever gets to it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -9,6 +10,8 @@ import structlog
 __all__ = ["Chore", "do_chore"]
 
 _log = structlog.get_logger(__name__)
+
+_LONGEST_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,11 @@ class Chore:
 
 
 async def do_chore(chore: Chore) -> None:
-    """The envelope: one chore's failure is logged and left to its next turn."""
+    """The envelope: a chore that fails, or hangs, is logged and left to its next turn."""
     begun = perf_counter()
     try:
-        changed = await chore.run()
+        async with asyncio.timeout(_LONGEST_S):
+            changed = await chore.run()
     except Exception:  # noqa: BLE001 - the task wrapper: whatever a chore did, the next one runs
         _log.exception("chore_failed", chore=chore.name)
         return

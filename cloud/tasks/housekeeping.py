@@ -1,4 +1,10 @@
-"""The chores of the cloud, and who does them: ARQ where there is a Redis, timers on one box."""
+"""The chores of the cloud, and who does them: ARQ where there is a Redis, timers on one box.
+
+ARQ gives each turn to one process, and a turn is lost with the process that took it. What others
+wait for, taking jobs back from the dead, therefore has a timer in every process that works.
+"""
+
+import asyncio
 
 from cloud.factory import Factory, ProcessContext
 from cloud.tasks.arq_worker import run_on_arq
@@ -12,10 +18,14 @@ _EXPIRY_EVERY_S = 30.0
 _RETENTION_EVERY_S = 600.0
 
 
+def _reaping(context: ProcessContext) -> Chore:
+    return Chore("reap", context.settings.reap_every_s, Factory(context).attempts().reap)
+
+
 def chores(context: ProcessContext) -> tuple[Chore, ...]:
+    """All others."""
     factory = Factory(context)
     return (
-        Chore("reap", context.settings.reap_every_s, factory.attempts().reap),
         Chore("publish", _OUTBOX_EVERY_S, factory.publisher().publish),
         Chore("expire", _EXPIRY_EVERY_S, factory.waiting().expire),
         Chore("forget_seats", _RETENTION_EVERY_S, factory.waiting().forget_seats),
@@ -25,7 +35,9 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
 
 async def keep_house(context: ProcessContext) -> None:
     """Until cancelled."""
-    if context.settings.redis_url is None:
-        await run_on_timers(chores(context))
-    else:
-        await run_on_arq(chores(context), redis_url=context.settings.redis_url)
+    async with asyncio.TaskGroup() as house:
+        if context.settings.redis_url is None:
+            house.create_task(run_on_timers((_reaping(context), *chores(context))), name="timers")
+        else:
+            house.create_task(run_on_timers((_reaping(context),)), name="timers")
+            house.create_task(run_on_arq(chores(context), redis_url=context.settings.redis_url), name="turns")
