@@ -152,7 +152,7 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
         if redis is not None:
             stack.push_async_callback(redis.aclose)
             await redis.start()
-        blobs = LocalBlobStore(folder=settings.storage_folder)
+        blobs = _blob_store(settings)
         stack.push_async_callback(blobs.aclose)
         inspector = Inspector(limits=_upload_limits(settings))
         stack.push_async_callback(inspector.aclose)
@@ -190,6 +190,23 @@ def _signer(settings: Settings) -> LinkSigner:
         valid_for=timedelta(seconds=settings.link_valid_s),
         utcnow=_utcnow,
     )
+
+
+def _blob_store(settings: Settings) -> BlobStore:
+    """What speaks S3 is loaded only where it is used."""
+    if not settings.is_stored_in_s3:
+        return LocalBlobStore(folder=settings.storage_folder)
+    from cloud.clients.blob_s3 import S3BlobStore
+    from cloud.clients.s3_place import parse_s3_url
+    from cloud.clients.s3_signing import S3Keys
+
+    secret = settings.s3_secret_access_key
+    keys = S3Keys(
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+    )
+    place = parse_s3_url(settings.storage_url or "")
+    return S3BlobStore(place=place, keys=keys, staging_folder=settings.storage_folder / "staging")
 
 
 def _upload_limits(settings: Settings) -> MediaLimits:

@@ -67,7 +67,9 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(pattern=r"^(sqlite:///|postgresql(\+asyncpg)?://).+")] | None = None
     database_connections: Annotated[int, Field(ge=2, le=500)] = 10
     redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.+")] | None = None
-    storage_url: Annotated[str, Field(pattern=r"^file:///.+")] | None = None
+    storage_url: Annotated[str, Field(pattern=r"^(file:///|s3://).+")] | None = None
+    s3_access_key_id: str | None = None  # without these two, where AWS's own tools look
+    s3_secret_access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
@@ -115,8 +117,13 @@ class Settings(BaseSettings):
         return "postgresql+asyncpg://" + (self.database_url or "").partition("://")[2]
 
     @property
+    def is_stored_in_s3(self) -> bool:
+        return self.storage_url is not None and self.storage_url.startswith("s3://")
+
+    @property
     def storage_folder(self) -> Path:
-        if self.storage_url is None:
+        """Of the artifacts, or of the files on their way to and from S3."""
+        if self.storage_url is None or self.is_stored_in_s3:
             return self.data_dir / "artifacts"
         return Path(self.storage_url.removeprefix("file://"))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 from urllib.parse import quote
 
+import httpx
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import S3Store
@@ -41,6 +42,7 @@ _LONGEST_REQUEST = timedelta(minutes=10)
 _DIGEST = "sha256"  # the name of what we note beside each object
 _UNTYPED = "application/octet-stream"
 _PROBE_BYTES = b"safelight"
+_LINK_TIMEOUT_S = 10.0
 
 
 class _Offset(TypedDict):
@@ -146,9 +148,7 @@ class S3BlobStore:
             for meta in found:
                 yield StoredBlob(meta["path"], meta["size"], meta["last_modified"])
 
-    async def upload_link(
-        self, key: str, *, length: int, digest: str, valid_for: timedelta
-    ) -> SignedLink | None:
+    async def upload_link(self, key: str, *, length: int, digest: str, valid_for: timedelta) -> SignedLink:
         """The store itself refuses other bytes: their number and their SHA-256 are signed."""
         headers = {
             "content-length": str(length),
@@ -160,7 +160,7 @@ class S3BlobStore:
 
     async def download_link(
         self, key: str, *, name: str, media_type: str, valid_for: timedelta
-    ) -> SignedLink | None:
+    ) -> SignedLink:
         query = {
             "response-content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
             "response-content-type": media_type,
@@ -183,6 +183,23 @@ class S3BlobStore:
         await self.delete(key)
         if read != _PROBE_BYTES or await self.size(key) is not None:
             raise BlobUnavailable("the store does not give back what it was given, or does not delete it")
+        await self._probe_links(f"{key}-sent")
+
+    async def _probe_links(self, key: str) -> None:
+        """A store that ignores a signed SHA-256 would let clients replace what was checked."""
+        other, digest = bytes(len(_PROBE_BYTES)), digest_bytes(_PROBE_BYTES)
+        link = await self.upload_link(key, length=len(other), digest=digest, valid_for=timedelta(minutes=1))
+        try:
+            async with httpx.AsyncClient(timeout=_LINK_TIMEOUT_S) as client:
+                answer = await client.put(link.url, headers=dict(link.headers), content=other)
+        except httpx.HTTPError as error:
+            raise BlobUnavailable(
+                "the store does not answer under the address that clients are given; "
+                "set public_endpoint in SAFELIGHT_STORAGE_URL"
+            ) from error
+        await self.delete(key)
+        if answer.status_code < 400:
+            raise BlobUnavailable("the store takes other bytes than a signed link names, which is not safe")
 
     async def aclose(self) -> None:
         pass

@@ -11,6 +11,7 @@ from shared.errors import TransientError
 __all__ = ["Health", "Readiness"]
 
 _PATIENCE_S = 2.0
+_LONG_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ class Health:
             storage=storage,
             queue=queue,
         )
+
+    async def storage_problem(self) -> str | None:
+        """Found by storing, reading and deleting something."""
+        try:
+            async with asyncio.timeout(_LONG_PATIENCE_S):
+                await self._blobs.probe()
+        except TransientError as error:
+            return error.message
+        except TimeoutError:
+            return "the artifact store does not answer; see that it runs and can be reached"
+        return None
 
     async def _version(self) -> str | None:
         try:

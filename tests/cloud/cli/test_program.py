@@ -1,5 +1,6 @@
 """The commands that end, on the database of one box."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 from cloud.cli.program import app, main
 from cloud.migrations.upgrade import newest_version
 from cloud.services.key_text import looks_right
+from tests.support.s3_server import S3Server
 
 
 @pytest.fixture
@@ -76,3 +78,42 @@ def test_wrong_settings_stop_every_command(
         main()
     assert ended.value.code == 2
     assert "SAFELIGHT_SECRET_KEY" in capsys.readouterr().err
+
+
+def test_a_server_is_registered_with_its_token_from_stdin(runner: CliRunner) -> None:
+    words = ["servers", "add", "http://10.0.0.7:8188", "--name", "big", "--label", "rack=3", "--token-stdin"]
+    added = runner.invoke(app, words, input="s3cret\n")
+    assert (added.exit_code, added.stdout) == (0, "big is registered in the pool comfy\n")
+
+    shown = json.loads(runner.invoke(app, ["servers", "show", "big"]).stdout)
+    assert (shown["labels"], shown["state"], shown["breaker"]["state"]) == ({"rack": "3"}, "active", "closed")
+    assert "s3cret" not in json.dumps(shown)
+
+
+def test_a_server_is_drained_enabled_disabled_and_removed(runner: CliRunner) -> None:
+    runner.invoke(app, ["servers", "add", "http://10.0.0.7:8188", "--name", "big"])
+    for verb, state in [("drain", "draining"), ("enable", "active"), ("disable", "disabled")]:
+        assert state in runner.invoke(app, ["servers", verb, "big"]).stdout
+    assert "never seen" in runner.invoke(app, ["servers", "list"]).stdout
+    assert runner.invoke(app, ["servers", "remove", "big"]).exit_code == 0
+    assert runner.invoke(app, ["servers", "list"]).stdout == ""
+
+
+def test_only_who_is_named_an_operator_gets_the_scope(runner: CliRunner) -> None:
+    runner.invoke(app, ["keys", "create", "--name", "plain"])
+    runner.invoke(app, ["keys", "create", "--name", "boss", "--scope", "operate"])
+    lines = {line.split()[-1]: line for line in runner.invoke(app, ["keys", "list"]).stdout.splitlines()}
+    assert "operate" not in lines["plain"]
+    assert "operate" in lines["boss"]
+
+
+def test_doctor_tries_the_storage(runner: CliRunner, s3_server: S3Server) -> None:
+    more = {"SAFELIGHT_STORAGE_URL": s3_server.url("doctor"), **s3_server.credentials}
+    runner.invoke(app, ["migrate"])
+    well = runner.invoke(app, ["doctor"], env=more)
+    assert (well.exit_code, "✓ storage: s3://safelight-test/doctor" in well.stdout) == (0, True), well.stdout
+
+    s3_server.fail("503", "PUT", times=1000)
+    ill = runner.invoke(app, ["doctor"], env=more)
+    assert ill.exit_code == 1
+    assert "✗ storage: s3://safelight-test/doctor — the artifact store cannot be used" in ill.stdout
