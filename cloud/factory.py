@@ -10,6 +10,7 @@ from cloud.clients.broadcast import Broadcast, LocalBroadcast, RedisBroadcast
 from cloud.clients.inspector import Inspector
 from cloud.clients.queue import LocalQueue, Queue, RedisQueue
 from cloud.clients.redis_link import RedisLink
+from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
@@ -24,6 +25,7 @@ from cloud.services.links import Links
 from cloud.services.presets import Presets
 from cloud.services.publisher import EventPublisher
 from cloud.services.retention import Retention
+from cloud.services.servers import Servers
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
 from cloud.services.waiting import Waiting
@@ -49,6 +51,7 @@ class ProcessContext:
     redis: RedisLink | None
     presets: Mapping[str, Preset]
     signer: LinkSigner
+    box: SecretBox
     utcnow: Callable[[], datetime]
 
 
@@ -105,11 +108,7 @@ class Factory:
         return Keys(database=self._context.database)
 
     def presets(self) -> Presets:
-        return Presets(
-            presets=self._context.presets,
-            builtin_classes=NODE_CLASSES,
-            pools=self._context.settings.pools,
-        )
+        return Presets(presets=self._context.presets, builtin_classes=NODE_CLASSES)
 
     def publisher(self) -> EventPublisher:
         return EventPublisher(
@@ -120,6 +119,9 @@ class Factory:
 
     def retention(self) -> Retention:
         return Retention(database=self._context.database)
+
+    def servers(self) -> Servers:
+        return Servers(database=self._context.database, queue=self._context.queue, box=self._context.box)
 
     def users(self) -> Users:
         return Users(database=self._context.database)
@@ -167,6 +169,7 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             redis=redis,
             presets=_shipped_presets(),
             signer=_signer(settings),
+            box=SecretBox(settings.sealing_keys()),
             utcnow=_utcnow,
         )
 

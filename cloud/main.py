@@ -9,7 +9,7 @@ from cloud.factory import ProcessContext
 from cloud.middleware.edge import BodyLimit, HostCheck, RequestIds, SecurityHeaders
 from cloud.middleware.errors import install_error_answers
 from cloud.middleware.request_log import RequestLog
-from cloud.routers import artifacts, events, health, jobs, presets, transfers
+from cloud.routers import account, artifacts, events, health, jobs, operator_servers, presets, transfers
 from cloud.services.links import API
 from cloud.settings import Settings
 
@@ -32,8 +32,8 @@ def create_api() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=API)
-    for router in (jobs.router, events.router, artifacts.router, transfers.router, presets.router):
-        api.include_router(router)
+    for routes in (account, jobs, events, artifacts, transfers, presets, operator_servers):
+        api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)
     install_error_answers(app)

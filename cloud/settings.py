@@ -1,5 +1,7 @@
 """The settings of a cloud process: SAFELIGHT_* variables over a TOML file, typed and checked at the start."""
 
+import base64
+import hmac
 import json
 import os
 import secrets
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     s3_access_key_id: str | None = None  # without these two, where AWS's own tools look
     s3_secret_access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
@@ -139,16 +142,16 @@ class Settings(BaseSettings):
         own = urlsplit(self.public_url or "").hostname
         return self.allowed_hosts if own is None else (*self.allowed_hosts, own)
 
-    @property
-    def pools(self) -> tuple[str, ...]:
-        """What can be run here: `builtin`, and `comfy` once there is a GPU server."""
-        return ("builtin", "comfy") if self.comfyui_urls else ("builtin",)
-
     def signing_secret(self) -> bytes:
         """The secret of the settings; on one box, else, one that is made once and kept with the data."""
         if self.secret_key is not None:
             return self.secret_key.get_secret_value().encode()
         return _kept_secret(self.data_dir / _SECRET_FILE)
+
+    def sealing_keys(self) -> tuple[str, ...]:
+        """Of secrets at rest, the newest first; else one that follows from the signing secret."""
+        given = tuple(key.get_secret_value() for key in self.encryption_keys)
+        return given or (_derived_fernet_key(self.signing_secret()),)
 
     @classmethod
     def settings_customise_sources(
@@ -181,6 +184,10 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
     """The value itself is not repeated: it may be a secret."""
     text = message.removeprefix("Value error, ")
     return f"SAFELIGHT_{str(location[0]).upper()}: {text}" if location else text
+
+
+def _derived_fernet_key(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(hmac.digest(secret, b"safelight secrets at rest", "sha256")).decode()
 
 
 def _kept_secret(path: Path) -> bytes:

@@ -8,7 +8,7 @@ import typer
 from cloud.cli.opening import configure, with_database
 from cloud.repositories.database import Database
 from cloud.repositories.keys import KeyRecord
-from cloud.services.callers import Scope
+from cloud.services.callers import ACCOUNT_SCOPES, Scope
 from cloud.services.keys import Keys, NewKey
 from cloud.services.users import Users
 
@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Annotated[str, typer.Option(help="What the key is for")] = "command line",
     user: Annotated[str | None, typer.Option(help="E-mail address of whose key it is")] = None,
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; both by default")] = None,
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it may do; read and write by default")
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Valid for so many days")] = None,
 ) -> None:
     """Make a key and print it, this once. Without any user yet, the first one is made too."""
@@ -36,7 +38,7 @@ def create(
         return await Keys(database=database).create(
             email=user,
             name=name,
-            scopes=scope or list(Scope),
+            scopes=scope or ACCOUNT_SCOPES,
             valid_for=None if days is None else timedelta(days=days),
         )
 

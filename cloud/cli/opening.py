@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from cloud.errors import BadSettings
-from cloud.factory import open_database
+from cloud.factory import ProcessContext, open_context, open_database
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.settings import Settings, load_settings
 from shared.logs import configure_logs
 
-__all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_database"]
+__all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_context", "with_database"]
 
 _T = TypeVar("_T")
 
@@ -30,6 +30,17 @@ def with_database(settings: Settings, work: Callable[[Database], Awaitable[_T]])
     async def run() -> _T:
         async with migrated(settings) as database:
             return await work(database)
+
+    return asyncio.run(run())
+
+
+def with_context(settings: Settings, work: Callable[[ProcessContext], Awaitable[_T]]) -> _T:
+    """The result of `work` with all that a process has, so that others hear of what it changes."""
+
+    async def run() -> _T:
+        await ensure_migrated(settings)
+        async with open_context(settings, schema_version=newest_version()) as context:
+            return await work(context)
 
     return asyncio.run(run())
 

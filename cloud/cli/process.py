@@ -35,6 +35,7 @@ async def run_process(settings: Settings, parts: Parts) -> None:
     stop = asyncio.Event()
     async with open_context(settings, schema_version=newest_version()) as context, _stopped_by_signals(stop):
         await context.inspector.start()
+        await Factory(context).servers().register(settings.comfyui_urls)
         if parts.works and not settings.is_cluster:
             await Factory(context).attempts().reap_all()
         async with asyncio.TaskGroup() as group:

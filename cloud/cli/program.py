@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cloud.cli import doctor, keys, migrate, openapi, processes, users
+from cloud.cli import credits, doctor, keys, migrate, openapi, processes, servers, users
 from shared.errors import SafelightError
 
 __all__ = ["app", "main"]
@@ -20,6 +20,8 @@ processes.register(app)
 migrate.register(app)
 users.register(app)
 keys.register(app)
+credits.register(app)
+servers.register(app)
 doctor.register(app)
 openapi.register(app)
 

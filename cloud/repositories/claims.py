@@ -6,12 +6,12 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, String, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.sql.dml import Update
 
 from cloud.repositories.jobs import InputName, inputs_of
-from cloud.repositories.lanes import Lane, in_lane
-from cloud.repositories.now import Clock
+from cloud.repositories.lanes import IN_LANE, Lane, lane_values
+from cloud.repositories.now import LATER, NOW, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
 from shared.errors import JsonValue
@@ -94,27 +94,8 @@ class ClaimRows:
 
     def claim_oldest(self, lane: Lane, worker: str, lease: timedelta) -> Claim | None:
         """One statement: whoever comes second takes the next job, or none."""
-        oldest = (
-            select(_J.number)
-            .where(in_lane(lane), _may_share(worker))
-            .order_by(_J.queued_at, _J.number)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-        row = self._connection.execute(
-            update(JOBS)
-            .where(_J.number == oldest, _J.state.in_(may_become(JobState.PROCESSING)))
-            .values(
-                state=JobState.PROCESSING,
-                attempt=_J.attempt + 1,
-                worker=worker,
-                lease_until=self._clock.now(lease),
-            )
-            .returning(
-                _J.id, _J.attempt, _J.preset_version, _J.preset_digest, _J["values"], _J.inputs, _J.alone
-            )
-        ).one_or_none()
+        values = {**lane_values(lane), **self._clock.stamps_until(lease), "claimer": worker}
+        row = self._connection.execute(_CLAIM, values).one_or_none()
         if row is None:
             return None
         ref = AttemptRef(row.id, row.attempt)
@@ -217,6 +198,11 @@ class ClaimRows:
             self._close_attempt(ref, how)
         return held
 
+    def running_at(self, server: str) -> int:
+        """How many jobs it has, those that wait behind others among them."""
+        found = select(func.count()).where(_J.server == server, _J.state.in_(_RUNNING))
+        return int(self._connection.execute(found).scalar_one())
+
     def request_cancel(self, account_id: str, job_id: str) -> bool:
         """False if no worker has the job."""
         changed = self._connection.execute(
@@ -258,11 +244,10 @@ class ClaimRows:
         return None if row is None else _held(ref, row)
 
     def _open_attempt(self, ref: AttemptRef, lane: Lane, worker: str) -> None:
-        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker, "claimed_at": self._clock.now()}
-        self._connection.execute(insert(ATTEMPTS).values(row))
-        self._connection.execute(
-            update(ACCOUNTS).where(ACCOUNTS.c.id == lane.account_id).values(served_at=self._clock.now())
-        )
+        stamps = self._clock.stamps
+        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker}
+        self._connection.execute(_OPEN_ATTEMPT, row | stamps)
+        self._connection.execute(_SERVED, {"served": lane.account_id, **stamps})
 
     def _close_attempt(self, ref: AttemptRef, how: AttemptEnd) -> None:
         self._connection.execute(_attempt(ref).values(ended_at=self._clock.now(), end=how))
@@ -306,11 +291,35 @@ def _attempt(ref: AttemptRef) -> Update:
     return update(ATTEMPTS).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
 
 
-def _may_share(worker: str) -> ColumnElement[bool]:
+def _may_share() -> ColumnElement[bool]:
     """A suspect runs alone: not beside what the worker has, and nothing beside it."""
     other = JOBS.alias("other")
-    running = select(other.c.number).where(other.c.worker == worker, other.c.state.in_(_RUNNING))
+    claimer = bindparam("claimer", type_=String)
+    running = select(other.c.number).where(other.c.worker == claimer, other.c.state.in_(_RUNNING))
     return and_(
         or_(_J.alone.is_(False), ~running.exists()),
         ~running.where(other.c.alone.is_(True)).exists(),
     )
+
+
+# Built once, since they are asked with every claim.
+_OLDEST = (
+    select(_J.number)
+    .where(IN_LANE, _may_share())
+    .order_by(_J.queued_at, _J.number)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(JOBS)
+    .where(_J.number == _OLDEST.scalar_subquery(), _J.state.in_(may_become(JobState.PROCESSING)))
+    .values(
+        state=JobState.PROCESSING,
+        attempt=_J.attempt + 1,
+        worker=bindparam("claimer", type_=String),
+        lease_until=LATER,
+    )
+    .returning(_J.id, _J.attempt, _J.preset_version, _J.preset_digest, _J["values"], _J.inputs, _J.alone)
+)
+_OPEN_ATTEMPT = insert(ATTEMPTS).values(claimed_at=NOW).inline()
+_SERVED = update(ACCOUNTS).where(ACCOUNTS.c.id == bindparam("served", type_=String)).values(served_at=NOW)

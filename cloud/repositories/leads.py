@@ -7,9 +7,9 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from cloud.repositories.now import Clock
-from cloud.repositories.servers import ServerState
 from cloud.repositories.upsert import insert
 from cloud.tables.server import SERVERS, WORKERS
+from shared.api.servers import ServerState
 
 __all__ = ["LeadRows", "Leads"]
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
@@ -11,35 +10,20 @@ from sqlalchemy.sql.dml import Update
 
 from cloud.repositories.now import Clock
 from cloud.tables.server import SERVERS
+from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.errors import JsonValue
 
 __all__ = [
     "Breaker",
-    "BreakerState",
     "NewServer",
     "ServerFacts",
     "ServerRecord",
     "ServerRows",
-    "ServerState",
     "Switch",
 ]
 
 _S = SERVERS.c
-
-
-class ServerState(StrEnum):
-    """What the operator wants: a draining server ends what it has, a disabled one hands it back."""
-
-    ACTIVE = "active"
-    DRAINING = "draining"
-    DISABLED = "disabled"
-
-
-class BreakerState(StrEnum):
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"  # one job may try
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ answers → closed once a job has gone well there, or open again for longer.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from cloud.repositories.servers import Breaker, BreakerState
+from cloud.repositories.servers import Breaker
+from shared.api.servers import BreakerState
 
 __all__ = ["BreakerRules", "after_answer", "after_failure", "after_success", "opened"]
 

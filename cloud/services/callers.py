@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cloud.errors import NotAllowed
+from cloud.services.plans import Plan
 
-__all__ = ["Caller", "Scope"]
+__all__ = ["ACCOUNT_SCOPES", "COMMAND_LINE", "Caller", "Operator", "Scope"]
 
 
 class Scope(StrEnum):
     READ = "read"
     WRITE = "write"
+    OPERATE = "operate"  # the servers; no key has it unless the operator says so
+
+
+ACCOUNT_SCOPES = (Scope.READ, Scope.WRITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,24 @@ class Caller:
     account_id: str
     key_id: str
     scopes: frozenset[str]
+    plan: Plan
+    graphs_allowed: bool = False
 
     def require(self, scope: Scope) -> None:
         if scope not in self.scopes:
             raise NotAllowed(f"this API key may not do that: it lacks the scope {scope}", scope=scope)
+
+    def operator(self) -> "Operator":
+        """Raises NotAllowed."""
+        self.require(Scope.OPERATE)
+        return Operator(f"key {self.key_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Someone who may change what everybody uses; `name` is what the audit says."""
+
+    name: str
+
+
+COMMAND_LINE = Operator("command line")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
-from cloud.errors import DatabaseBusy, InFlight, KeyReused, NotFound
+from cloud.errors import DatabaseBusy, InFlight, InvalidRequest, KeyReused, NotFound
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobFilter, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
@@ -17,7 +17,7 @@ from cloud.services.endings import Ending, Endings
 from cloud.services.inputs import check_inputs
 from cloud.services.links import Links
 from cloud.services.model_choices import model_choices
-from cloud.services.presets import Presets
+from cloud.services.presets import BUILTIN_POOL, Presets
 from cloud.services.views import job_view
 from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
 from shared.errors import JsonValue
@@ -77,7 +77,7 @@ class Jobs:
         retry_id = new_id()
 
         def job(unit: Unit) -> NewJob:
-            return self._retry_of(_found(unit, caller, job_id), retry_id, key)
+            return self._retry_of(unit, _found(unit, caller, job_id), retry_id, key)
 
         return await self._accept(caller, retry_id, derived_key("retry", job_id), key, job)
 
@@ -157,7 +157,7 @@ class Jobs:
     def _new_job(
         self, unit: Unit, caller: Caller, request: JobRequest, job_id: str, key: str | None
     ) -> NewJob:
-        preset = self._presets.chosen(request.preset, request.preset_version)
+        preset = self._runnable(unit, request.preset, request.preset_version)
         values = resolve_values(preset.manifest, request.values)
         inputs = {
             name: tuple(InputName(file.digest, file.name) for file in files)
@@ -175,8 +175,8 @@ class Jobs:
             idempotency_key=key,
         )
 
-    def _retry_of(self, job: JobRecord, job_id: str, key: str | None) -> NewJob:
-        preset = self._presets.chosen(job.preset_id, None)
+    def _retry_of(self, unit: Unit, job: JobRecord, job_id: str, key: str | None) -> NewJob:
+        preset = self._runnable(unit, job.preset_id, None)
         values = resolve_values(preset.manifest, job.values)
         return NewJob(
             id=job_id,
@@ -188,6 +188,17 @@ class Jobs:
             idempotency_key=key,
             retry_of=job.id,
         )
+
+    def _runnable(self, unit: Unit, preset_id: str, version: str | None) -> Preset:
+        """A preset for which there is something to run it on. Raises InvalidRequest."""
+        preset = self._presets.chosen(preset_id, version)
+        pool = self._presets.pool_of(preset)
+        if pool != BUILTIN_POOL and not unit.servers.has_pool(pool):
+            raise InvalidRequest(
+                f"{preset.manifest.name} needs a GPU server, and there is none here; choose another preset",
+                field="preset",
+            )
+        return preset
 
     def _lane(self, account_id: str, preset: Preset, values: Mapping[str, JsonValue]) -> Lane:
         pool, models = self._presets.pool_of(preset), model_choices(preset, values)

@@ -10,7 +10,10 @@ from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.parameter import Parameter, ParameterType
 
-__all__ = ["Presets"]
+__all__ = ["BUILTIN_POOL", "SERVER_POOL", "Presets"]
+
+BUILTIN_POOL = "builtin"
+SERVER_POOL = "comfy"
 
 _PARAMETER = TypeAdapter(Parameter)
 _JSON_TYPES: Mapping[ParameterType, JsonValue] = {
@@ -25,14 +28,11 @@ _JSON_TYPES: Mapping[ParameterType, JsonValue] = {
 
 
 class Presets:
-    """`builtin_classes` are the node classes that run without a GPU server; `pools` those served here."""
+    """`builtin_classes` are the node classes that run without a GPU server."""
 
-    def __init__(
-        self, *, presets: Mapping[str, Preset], builtin_classes: Collection[str], pools: Collection[str]
-    ) -> None:
+    def __init__(self, *, presets: Mapping[str, Preset], builtin_classes: Collection[str]) -> None:
         self._presets = presets
         self._builtin_classes = builtin_classes
-        self._pools = pools
 
     def list(self) -> PresetList:
         return PresetList(presets=[self._summary(preset) for preset in self._presets.values()])
@@ -73,15 +73,10 @@ class Presets:
                 f"{preset_id} is offered in version {preset.manifest.version}, not {version}",
                 field="preset_version",
             )
-        if self.pool_of(preset) not in self._pools:
-            raise InvalidRequest(
-                f"{preset.manifest.name} needs a GPU server, and there is none here; choose another preset",
-                field="preset",
-            )
         return preset
 
     def pool_of(self, preset: Preset) -> str:
-        return "builtin" if preset.manifest.instant(self._builtin_classes) else "comfy"
+        return BUILTIN_POOL if preset.manifest.instant(self._builtin_classes) else SERVER_POOL
 
     def _summary(self, preset: Preset) -> PresetSummary:
         manifest = preset.manifest

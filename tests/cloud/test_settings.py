@@ -17,7 +17,6 @@ def test_without_any_it_is_one_box_on_this_machine(monkeypatch: pytest.MonkeyPat
     assert (settings.is_cluster, settings.base_url) == (False, "http://127.0.0.1:8000")
     assert settings.sqlite_path == tmp_path / "cloud.db"
     assert settings.storage_folder == tmp_path / "artifacts"
-    assert settings.pools == ("builtin",)
 
 
 def test_secret_of_one_box_is_made_once_and_kept_private(tmp_path: Path) -> None:
@@ -68,7 +67,6 @@ def test_lists_are_written_with_commas_or_as_json(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SAFELIGHT_COMFYUI_URLS", written)
     settings = load_settings()
     assert settings.comfyui_urls == ("http://a:8188", "http://b")
-    assert settings.pools == ("builtin", "comfy")
 
 
 def test_the_public_name_is_answered_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +82,12 @@ def test_postgres_is_reached_by_our_driver(monkeypatch: pytest.MonkeyPatch) -> N
         "postgresql+asyncpg://u@h/d",
         Environment.DEVELOPMENT,
     )
+
+
+def test_secrets_at_rest_are_sealed_with_the_keys_given_or_with_one_of_our_own(tmp_path: Path) -> None:
+    kept = load_settings(data_dir=tmp_path).sealing_keys()
+    assert kept == load_settings(data_dir=tmp_path).sealing_keys()
+    assert len(kept) == 1
+    given = load_settings(data_dir=tmp_path, encryption_keys="new,old")
+    assert given.sealing_keys() == ("new", "old")
+    assert "old" not in repr(given)

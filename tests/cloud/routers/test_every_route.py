@@ -35,6 +35,7 @@ async def _mine(client: Client) -> dict[str, str]:
         "job_id": await client.job_id(),
         "digest": await client.known_picture(),
         "preset_id": "noir",
+        "name": "gpu",
     }
 
 
@@ -71,6 +72,7 @@ async def test_reading_key_is_refused_every_change(api: Api, client: Client) -> 
     bodies: dict[str, object] = {
         "/api/v1/jobs": await client.body(),
         "/api/v1/artifacts": {"digest": "0" * 64, "bytes": 1},
+        "/api/v1/operator/servers": {"url": "http://gpu"},
     }
     for method, path in WITH_KEY:
         if method in {"POST", "PUT"}:

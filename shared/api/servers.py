@@ -1,0 +1,128 @@
+"""GPU servers on the wire, for operators."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+__all__ = [
+    "BreakerState",
+    "Server",
+    "ServerBreaker",
+    "ServerList",
+    "ServerName",
+    "ServerRequest",
+    "ServerState",
+    "ServerSwitch",
+    "ServerWhy",
+    "WaitingReason",
+]
+
+ServerName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+_Pool = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+_Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class ServerState(StrEnum):
+    """What the operator wants: a draining server ends what it has, a disabled one hands it back."""
+
+    ACTIVE = "active"
+    DRAINING = "draining"
+    DISABLED = "disabled"
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"  # one job may try
+
+
+class ServerRequest(BaseModel):
+    """A ComfyUI to register. `capacity` prompts run there at once, and one more waits behind them.
+
+    `token` is sent to it as a bearer token; it is kept sealed and never shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$")]
+    name: ServerName | None = None
+    pool: _Pool = "comfy"
+    capacity: Annotated[int, Field(ge=1, le=16)] = 1
+    labels: Annotated[dict[_Label, _Label], Field(max_length=32)] = {}
+    token: Annotated[SecretStr, Field(min_length=1, max_length=4000)] | None = None
+
+
+class ServerBreaker(BaseModel):
+    """Open while the server is left alone after failures; `trouble` is the last of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: BreakerState
+    failures: int
+    opened_at: datetime | None
+    retry_at: datetime | None
+    trouble: str | None
+
+
+class ServerSwitch(BaseModel):
+    """Measured seconds to the first progress: with the models to load, and without."""
+
+    model_config = ConfigDict(frozen=True)
+
+    preset: str
+    cold_s: float | None
+    warm_s: float | None
+
+
+class Server(BaseModel):
+    """A registered server; what it said of itself is null while it has never answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    url: str
+    pool: str
+    capacity: int
+    labels: dict[str, str]
+    state: ServerState
+    created_at: datetime
+    version: str | None
+    device: str | None
+    memory_bytes: int | None
+    memory_free_bytes: int | None
+    queue_length: int | None
+    seen_at: datetime | None
+    breaker: ServerBreaker
+    led_by: str | None
+    preset: str | None
+    preset_since: datetime | None
+    switches: list[ServerSwitch]
+    models: dict[str, list[str]] | None
+    node_classes: int | None
+
+
+class ServerList(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    servers: list[Server]
+
+
+class WaitingReason(BaseModel):
+    """`code` is stable, `message` a sentence. `server` is the name of the one it speaks of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    server: str | None
+
+
+class ServerWhy(BaseModel):
+    """Why a server has nothing to do, or not more than it has; empty if nothing is in its way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    server: str
+    reasons: list[WaitingReason]

@@ -1,0 +1,46 @@
+"""The operator's view of the servers, over HTTP."""
+
+from cloud.services.callers import ACCOUNT_SCOPES, Scope
+from tests.cloud.api import Api, Client
+
+SERVERS = "/operator/servers"
+ADD = {"url": "http://10.0.0.7:8188", "name": "big", "token": "s3cret"}
+
+
+async def test_a_server_is_added_drained_and_removed(client: Client) -> None:
+    added = await client.call("POST", SERVERS, json=ADD)
+    assert added.status_code == 201, added.text
+    assert "s3cret" not in added.text
+    assert (await client.call("POST", f"{SERVERS}/big/drain")).json()["state"] == "draining"
+    assert (await client.call("POST", f"{SERVERS}/big/enable")).json()["state"] == "active"
+    listed = await client.call("GET", SERVERS)
+    assert [server["name"] for server in listed.json()["servers"]] == ["big"]
+    assert (await client.call("DELETE", f"{SERVERS}/big")).status_code == 204
+    assert (await client.call("GET", f"{SERVERS}/big")).status_code == 404
+
+
+async def test_the_same_server_twice_is_a_conflict_that_names_the_field(client: Client) -> None:
+    await client.call("POST", SERVERS, json=ADD)
+    again = await client.call("POST", SERVERS, json=ADD)
+    assert (again.status_code, again.json()["error"]["details"]["field"]) == (409, "name")
+
+
+async def test_an_account_key_is_no_operator(api: Api, client: Client) -> None:
+    await client.call("POST", SERVERS, json=ADD)
+    user = await api.client(scopes=ACCOUNT_SCOPES)
+    for method, path in [
+        ("GET", ""),
+        ("POST", ""),
+        ("GET", "/big"),
+        ("POST", "/big/drain"),
+        ("DELETE", "/big"),
+    ]:
+        body = {"json": ADD} if (method, path) == ("POST", "") else {}
+        answer = await user.call(method, SERVERS + path, **body)
+        assert (answer.status_code, answer.json()["error"]["details"]) == (403, {"scope": Scope.OPERATE})
+
+
+async def test_the_audit_names_the_key(api: Api, client: Client) -> None:
+    await client.call("GET", SERVERS)
+    [entry] = await api.factory.servers().audit()
+    assert (entry.actor, entry.action) == (f"key {client.key_id}", "server.list")
