@@ -120,6 +120,7 @@ class OutputRow(SQLModel, table=True):
     digest: str = Field(max_length=64)
     width: int | None = None
     height: int | None = None
+    recipe: str | None = Field(sa_type=Text, default=None)
 
 
 class LaneRow(SQLModel, table=True):

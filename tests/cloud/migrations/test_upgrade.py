@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.tables import account, artifact, audit, batch, credit, event, job, run_time, seat, server
+from cloud.tables import account, artifact, audit, batch, credit, event, job, run_time, seat, server, share
 from cloud.tables.base import METADATA
 from shared.ids import new_id
 from shared.jobs.state import JobState, may_become
@@ -31,6 +31,7 @@ TABLES = (
     run_time,
     seat,
     server,
+    share,
 )  # known to METADATA once imported
 
 
