@@ -14,8 +14,10 @@ from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
+from cloud.services.accounts import Accounts
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.credits import Credits
 from cloud.services.endings import Endings
 from cloud.services.event_streams import EventStreams
 from cloud.services.health import Health
@@ -59,6 +61,11 @@ class Factory:
     def __init__(self, context: ProcessContext) -> None:
         self._context = context
 
+    def accounts(self) -> Accounts:
+        return Accounts(
+            database=self._context.database, credits=self.credits(), utcnow=self._context.utcnow
+        )
+
     def artifacts(self) -> Artifacts:
         settings = self._context.settings
         return Artifacts(
@@ -82,6 +89,13 @@ class Factory:
 
     def attempt_rules(self) -> AttemptRules:
         return AttemptRules(lease=timedelta(seconds=self._context.settings.lease_s))
+
+    def credits(self) -> Credits:
+        return Credits(
+            database=self._context.database,
+            link=self._context.settings.credits_link,
+            utcnow=self._context.utcnow,
+        )
 
     def event_streams(self) -> EventStreams:
         return EventStreams(database=self._context.database, broadcast=self._context.broadcast)

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    credits_url: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
     allowed_hosts: _Words = ("127.0.0.1", "localhost", "[::1]")  # beside the one of public_url
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
@@ -135,6 +136,11 @@ class Settings(BaseSettings):
         """Where clients reach us: scheme and host, without a path."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::", ""} else self.host  # noqa: S104 - no binding
         return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def credits_link(self) -> str:
+        """Where more credits or a larger plan can be had."""
+        return self.credits_url or f"{self.base_url}/account"
 
     @property
     def hosts(self) -> tuple[str, ...]:

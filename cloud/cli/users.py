@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cloud.cli.opening import configure, with_database
+from cloud.cli.opening import configure, with_context, with_database
+from cloud.factory import Factory, ProcessContext
+from cloud.services.plans import Plan
 from cloud.services.users import Users
 
 __all__ = ["register"]
@@ -20,16 +22,49 @@ def register(app: typer.Typer) -> None:
 def create(
     email: Annotated[str, typer.Argument(help="The person's e-mail address")],
     name: Annotated[str | None, typer.Option(help="How the person is called")] = None,
+    plan: Annotated[Plan, typer.Option(help="The plan of the account")] = Plan.FREE,
 ) -> None:
     """Add a person, with an account of their own."""
     user = with_database(
-        configure(), lambda database: Users(database=database).create(email=email, name=name or email)
+        configure(),
+        lambda database: Users(database=database).create(email=email, name=name or email, plan=plan),
     )
-    typer.echo(f"{user.email}  account {user.account_id}")
+    typer.echo(f"{user.email}  account {user.account_id}  plan {user.plan}")
 
 
 @_users.command("list")
 def list_() -> None:
     """Show who there is."""
     for user in with_database(configure(), lambda database: Users(database=database).all()):
-        typer.echo(f"{user.email}  {user.name}  account {user.account_id}  since {user.created_at:%Y-%m-%d}")
+        since = f"since {user.created_at:%Y-%m-%d}"
+        typer.echo(f"{user.email}  {user.name}  account {user.account_id}  plan {user.plan}  {since}")
+
+
+@_users.command()
+def plan(
+    email: Annotated[str, typer.Argument(help="The person's e-mail address")],
+    name: Annotated[Plan, typer.Argument(help="The plan")],
+) -> None:
+    """Give the person's account a plan."""
+
+    async def work(context: ProcessContext) -> None:
+        factory = Factory(context)
+        await factory.accounts().set_plan(await factory.users().find(email), name)
+
+    with_context(configure(), work)
+    typer.echo(f"{email} has the plan {name}")
+
+
+@_users.command("allow-graphs")
+def allow_graphs(
+    email: Annotated[str, typer.Argument(help="The person's e-mail address")],
+    allowed: Annotated[bool, typer.Option("--yes/--no", help="Whether they may")] = True,
+) -> None:
+    """Let the person's account send graphs of its own, where its plan has them."""
+
+    async def work(context: ProcessContext) -> None:
+        factory = Factory(context)
+        await factory.accounts().allow_graphs(await factory.users().find(email), allowed=allowed)
+
+    with_context(configure(), work)
+    typer.echo(f"{email} may {'' if allowed else 'not '}send graphs")

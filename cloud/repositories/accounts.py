@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import Connection, exists, insert, select, update
 
 from cloud.repositories.now import Clock
 from cloud.tables.account import ACCOUNTS, MEMBERS, USERS
@@ -13,13 +13,15 @@ __all__ = ["AccountRows", "User"]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`account_id` is the person's first account."""
+    """`account_id` is the person's first account, of which the rest tells."""
 
     id: str
     email: str
     name: str
     account_id: str
     created_at: datetime
+    plan: str
+    graphs_allowed: bool
 
 
 class AccountRows:
@@ -27,9 +29,23 @@ class AccountRows:
         self._connection = connection
         self._clock = clock
 
-    def add(self, account_id: str, name: str) -> None:
+    def add(self, account_id: str, name: str, *, plan: str | None = None) -> None:
+        """Without a plan, one that has no limits."""
         row = {"id": account_id, "name": name, "last_event": 0, "created_at": self._clock.now()}
-        self._connection.execute(insert(ACCOUNTS).values(row))
+        self._connection.execute(insert(ACCOUNTS).values(row if plan is None else row | {"plan": plan}))
+
+    def set_plan(self, account_id: str, plan: str) -> None:
+        self._connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(plan=plan))
+
+    def allow_graphs(self, account_id: str, *, allowed: bool) -> None:
+        self._connection.execute(
+            update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(graphs_allowed=allowed)
+        )
+
+    def name_of(self, account_id: str) -> str:
+        return str(
+            self._connection.execute(select(ACCOUNTS.c.name).where(ACCOUNTS.c.id == account_id)).scalar_one()
+        )
 
     def add_user(self, user_id: str, email: str, name: str, account_id: str) -> None:
         """With membership in the account."""
@@ -44,8 +60,9 @@ class AccountRows:
 
     def users(self) -> tuple[User, ...]:
         rows = self._connection.execute(
-            select(USERS, MEMBERS.c.account_id)
+            select(USERS, MEMBERS.c.account_id, ACCOUNTS.c.plan, ACCOUNTS.c.graphs_allowed)
             .join(MEMBERS, MEMBERS.c.user_id == USERS.c.id)
+            .join(ACCOUNTS, ACCOUNTS.c.id == MEMBERS.c.account_id)
             .order_by(USERS.c.created_at)
         )
-        return tuple(User(row.id, row.email, row.name, row.account_id, row.created_at) for row in rows)
+        return tuple(User(**row._mapping) for row in rows)

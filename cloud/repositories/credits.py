@@ -26,7 +26,7 @@ from cloud.repositories.upsert import insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.credit import CREDIT_BALANCES, CREDIT_ENTRIES
 
-__all__ = ["Balance", "CreditRows", "Entry", "EntryKind", "Reserve", "Taken"]
+__all__ = ["Balance", "Charge", "CreditRows", "Entry", "EntryKind", "Reserve", "Taken"]
 
 _B = CREDIT_BALANCES.c
 _E = CREDIT_ENTRIES.c
@@ -73,6 +73,14 @@ class Reserve:
     job_id: str
     from_grant: int
     from_top_up: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What was captured for a job."""
+
+    account_id: str
+    price: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +238,18 @@ class CreditRows:
             .limit(limit)
         )
         return tuple((row.account_id, row.plan) for row in rows)
+
+    def charge(self, job_id: str) -> Charge | None:
+        row = self._connection.execute(
+            select(_E.account_id, -_E.reserved).where(_E.job_id == job_id, _E.kind == EntryKind.CAPTURE)
+        ).one_or_none()
+        return None if row is None else Charge(*row)
+
+    def was_refunded(self, job_id: str) -> bool:
+        found = self._connection.execute(
+            select(_E.id).where(_E.job_id == job_id, _E.kind == EntryKind.ADJUST)
+        )
+        return found.first() is not None
 
     def entries(self, account_id: str, *, before: int | None, limit: int) -> tuple[Entry, ...]:
         """Newest first."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
 from cloud.repositories.now import Clock
-from cloud.tables.account import API_KEYS
+from cloud.tables.account import ACCOUNTS, API_KEYS
 
 __all__ = ["KeyRecord", "KeyRows"]
 
@@ -17,7 +17,10 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """`usable` is false once it was revoked or has expired; `use_noted` false when its use is news."""
+    """`usable` is false once it was revoked or has expired; `use_noted` false when its use is news.
+
+    `plan` and `graphs_allowed` are the account's.
+    """
 
     id: str
     account_id: str
@@ -31,6 +34,8 @@ class KeyRecord:
     last_used_at: datetime | None
     usable: bool
     use_noted: bool
+    plan: str
+    graphs_allowed: bool
 
 
 class KeyRows:
@@ -96,4 +101,6 @@ class KeyRows:
             func.coalesce(API_KEYS.c.last_used_at > self._clock.now(-_USE_NOTED_EVERY), False).label(
                 "use_noted"
             ),
-        )
+            ACCOUNTS.c.plan,
+            ACCOUNTS.c.graphs_allowed,
+        ).join(ACCOUNTS, ACCOUNTS.c.id == API_KEYS.c.account_id)

@@ -14,6 +14,7 @@ from cloud.repositories.keys import KeyRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
+from cloud.services.plans import Plan
 from shared.ids import new_id
 
 __all__ = ["Keys", "NewKey"]
@@ -45,7 +46,9 @@ class Keys:
             raise refusal
         if not key.use_noted:
             await self._database.write(lambda unit: unit.keys.note_use(key.id))
-        return Caller(key.account_id, key.id, frozenset(key.scopes))
+        return Caller(
+            key.account_id, key.id, frozenset(key.scopes), Plan(key.plan), graphs_allowed=key.graphs_allowed
+        )
 
     async def create(
         self, *, email: str | None, name: str, scopes: Collection[str], valid_for: timedelta | None

@@ -4,10 +4,11 @@ import re
 
 import structlog
 
-from cloud.errors import Conflict, InvalidRequest
+from cloud.errors import Conflict, InvalidRequest, NotFound
 from cloud.repositories.accounts import User
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
+from cloud.services.plans import Plan
 from shared.ids import new_id
 
 __all__ = ["Users"]
@@ -21,7 +22,7 @@ class Users:
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    async def create(self, *, email: str, name: str) -> User:
+    async def create(self, *, email: str, name: str, plan: Plan = Plan.FREE) -> User:
         """With an account of their own. Raises Conflict if the address is taken."""
         address = email.casefold()
         if _EMAIL.fullmatch(address) is None:
@@ -31,7 +32,7 @@ class Users:
         def work(unit: Unit) -> User:
             if unit.accounts.has_email(address):
                 raise Conflict(f"there is already a user {address}", email=address)
-            unit.accounts.add(account_id, name)
+            unit.accounts.add(account_id, name, plan=plan)
             unit.accounts.add_user(user_id, address, name, account_id)
             return next(user for user in unit.accounts.users() if user.id == user_id)
 
@@ -40,9 +41,16 @@ class Users:
         return user
 
     async def ensure_one(self) -> None:
-        """The first user of a machine, so that a key can be made at once."""
+        """The first user of a machine, whose own it is, so that a key can be made at once."""
         if not await self.all():
-            await self.create(email=_FIRST_EMAIL, name="Owner")
+            await self.create(email=_FIRST_EMAIL, name="Owner", plan=Plan.STUDIO)
+
+    async def find(self, email: str) -> User:
+        """Raises NotFound."""
+        found = [user for user in await self.all() if user.email == email.casefold()]
+        if not found:
+            raise NotFound(f"there is no user {email}", email=email)
+        return found[0]
 
     async def all(self) -> tuple[User, ...]:
         return await self._database.read(lambda unit: unit.accounts.users())

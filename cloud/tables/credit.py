@@ -12,6 +12,7 @@ __all__ = ["CREDIT_BALANCES", "CREDIT_ENTRIES"]
 
 _RESERVE = text("kind = 'reserve'")
 _SETTLEMENT = text("kind IN ('capture', 'release')")
+_REFUND = text("kind = 'adjust'")
 _GRANT = text("kind = 'grant'")
 
 
@@ -50,6 +51,10 @@ class CreditEntryRow(SQLModel, table=True):
         Index(
             "uq_credit_entries_settlement", "job_id",
             unique=True, postgresql_where=_SETTLEMENT, sqlite_where=_SETTLEMENT,
+        ),
+        Index(
+            "uq_credit_entries_refund", "job_id",
+            unique=True, postgresql_where=_REFUND, sqlite_where=_REFUND,
         ),
         Index(
             "uq_credit_entries_grant", "account_id", "period",

@@ -114,6 +114,7 @@ def _create_credits() -> None:
     _partial_index(
         "uq_credit_entries_grant", "credit_entries", ["account_id", "period"], "kind = 'grant'", unique=True
     )
+    _partial_index("uq_credit_entries_refund", "credit_entries", ["job_id"], "kind = 'adjust'", unique=True)
     _forbid_rewriting()
 
 
