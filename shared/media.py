@@ -65,7 +65,10 @@ DEFAULT_OUTPUT_LIMITS = MediaLimits(max_bytes=2 << 30, max_pixels=512 << 20, max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInfo:
-    """`width` and `height` in pixels as stored; `orientation` is EXIF's, 1 to 8."""
+    """`width` and `height` in pixels as stored; `orientation` is EXIF's, 1 to 8.
+
+    `is_deep`: a grey of sixteen bits, which loaders do not scale to eight.
+    """
 
     media_type: str
     width: int
@@ -74,6 +77,7 @@ class ImageInfo:
     bytes: int
     has_alpha: bool
     orientation: int
+    is_deep: bool = False
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -361,6 +365,7 @@ def _facts(path: Path, media_type: str, image: Image.Image, limits: MediaLimits)
         bytes=path.stat().st_size,
         has_alpha="A" in image.getbands() or "transparency" in image.info,
         orientation=_orientation(image),
+        is_deep=image.mode.startswith("I;16"),
     )
 
 

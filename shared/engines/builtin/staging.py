@@ -4,7 +4,7 @@ import functools
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -14,6 +14,7 @@ from shared.engines.base import GraphWork, InputFile, PresetWork, Work, WorkRefu
 from shared.engines.builtin.classes import NODE_CLASSES, NODE_SPECS, object_info
 from shared.engines.builtin.run_folder import Request, RunFolder
 from shared.engines.builtin.validation import checked_graph
+from shared.engines.depth import write_in_eight_bits
 from shared.errors import UsageError
 from shared.files import TEMPORARY_PREFIX
 from shared.media import ImageInfo, MediaLimits, extension_for, probe_image
@@ -30,14 +31,15 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """An input file and what its header says."""
+    """An input file and what its header says. `scaled`: to be staged with eight bits."""
 
     file: InputFile
     info: ImageInfo
+    scaled: bool = False
 
     @property
     def staged_name(self) -> str:
-        return self.file.digest + extension_for(self.info.media_type)
+        return self.file.digest + (".tif" if self.scaled else extension_for(self.info.media_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ def _planned_preset(work: PresetWork, limits: MediaLimits) -> _Plan:
             missing=sorted(foreign),
         )
     given = {
-        name: [_probed(file, limits, field=name) for file in files] for name, files in work.inputs.items()
+        name: [_scaled(_probed(file, limits, field=name)) for file in files]
+        for name, files in work.inputs.items()
     }
     for declared in work.preset.manifest.inputs:
         for picture in given.get(declared.id, ()):
@@ -147,6 +150,10 @@ def _probed(file: InputFile, limits: MediaLimits, **place: str) -> _Picture:
         ) from error
 
 
+def _scaled(picture: _Picture) -> _Picture:
+    return replace(picture, scaled=picture.info.is_deep)
+
+
 def _copy(picture: _Picture, target: Path) -> None:
     """A copy, no link: whoever changes the file afterwards must not change this run."""
     digest = hashlib.sha256()
@@ -159,6 +166,8 @@ def _copy(picture: _Picture, target: Path) -> None:
         raise WorkRefused(
             f"{name} changed while it was taken; it will be read again", file=name, reason="changed"
         )
+    if picture.scaled:
+        write_in_eight_bits(target, target, picture.info)
 
 
 def _needed_bytes(plan: _Plan) -> int:

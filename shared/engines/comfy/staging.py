@@ -1,8 +1,10 @@
 """From work to a graph that the server at hand can run: checked, its inputs uploaded by digest."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +14,9 @@ from shared.comfy.errors import NodeProblem
 from shared.comfy.graph import Graph, InputValue
 from shared.comfy.graph_check import check_graph
 from shared.engines.base import GraphInput, GraphWork, InputFile, PresetWork, WorkRefused
+from shared.engines.depth import write_in_eight_bits
 from shared.errors import UsageError
+from shared.files import digest_file
 from shared.media import ImageInfo, MediaLimits, extension_for, media_type_for, probe_image, sniff
 from shared.presets.acceptance import check_accepted
 from shared.presets.manifest import InputKind
@@ -23,6 +27,7 @@ __all__ = ["StagedGraph", "Staging"]
 
 _References = Mapping[str, Sequence[str]]
 _Pictures = Mapping[str, Sequence[ImageInfo | None]]
+_Inputs = Mapping[str, Sequence[InputFile]]
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -69,13 +74,14 @@ class Staging:
             for name, files in work.inputs.items()
         }
         _check_pictures(work, pictures)
-        expected = {
-            name: [f"{UPLOAD_FOLDER}/{_upload_name(file)}" for file in files]
-            for name, files in work.inputs.items()
-        }
-        rendered = await self._rendered(work, expected, pictures)
-        await self._require_runnable(rendered.graph, set())
-        stored = {name: [await self._uploaded(file) for file in files] for name, files in work.inputs.items()}
+        async with _in_eight_bits(work, pictures) as inputs:
+            expected = {
+                name: [f"{UPLOAD_FOLDER}/{_upload_name(file)}" for file in files]
+                for name, files in inputs.items()
+            }
+            rendered = await self._rendered(work, expected, pictures)
+            await self._require_runnable(rendered.graph, set())
+            stored = {name: [await self._uploaded(file) for file in files] for name, files in inputs.items()}
         if stored != expected:
             rendered = await self._rendered(work, stored, pictures)
         return StagedGraph(graph=rendered.graph, outputs=tuple(dict.fromkeys(rendered.outputs.values())))
@@ -140,6 +146,28 @@ def _check_pictures(work: PresetWork, pictures: _Pictures) -> None:
                 check_accepted(declared, file.name, info)
             elif declared.kind in {InputKind.IMAGE, InputKind.MASK}:
                 raise WorkRefused(f"{file.name} is no picture", field=declared.id, file=file.name)
+
+
+@contextlib.asynccontextmanager
+async def _in_eight_bits(work: PresetWork, pictures: _Pictures) -> AsyncIterator[_Inputs]:
+    """The inputs as they go up: those of more bits, while inside, scaled in a folder of their own."""
+    if not any(info and info.is_deep for found in pictures.values() for info in found):
+        yield work.inputs
+        return
+    with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
+        yield {
+            name: [
+                await asyncio.to_thread(_scaled, file, info, Path(folder)) if info and info.is_deep else file
+                for file, info in zip(files, pictures[name], strict=True)
+            ]
+            for name, files in work.inputs.items()
+        }
+
+
+def _scaled(file: InputFile, info: ImageInfo, folder: Path) -> InputFile:
+    path = folder / f"{file.digest}.tif"
+    write_in_eight_bits(file.path, path, info)
+    return InputFile(path=path, digest=digest_file(path), name=path.name)
 
 
 def _refused(problems: tuple[NodeProblem, ...]) -> WorkRefused:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -309,6 +310,25 @@ async def test_preset_gives_its_outputs_alone(rig: BuiltinRig) -> None:
     end = events[-1]
     assert isinstance(end, Completed)
     assert [output.kind for output in end.outputs] == [OutputKind.IMAGE]
+
+
+async def test_preset_sees_a_grey_of_sixteen_bits_as_it_is(rig: BuiltinRig, tmp_path: Path) -> None:
+    """Loaders clip such a picture to white; graphs get just that, photographers do not want it."""
+    path = tmp_path / "deep.png"
+    deep = np.tile(np.linspace(4000, 60000, 128).astype(np.uint16), (96, 1))
+    Image.fromarray(deep).save(path)
+    work = replace(_preset_work("noir", "portrait.jpg"), inputs={"photo": (input_file(path),)})
+
+    ticket, events = await run(rig.engine, work)
+
+    end = events[-1]
+    assert isinstance(end, Completed)
+    with io.BytesIO() as sink:
+        await rig.engine.fetch(ticket, end.outputs[0], sink)
+        levels = np.asarray(Image.open(sink).convert("L"))
+    assert levels[:, :16].mean() < 60
+    assert 140 < levels[:, -16:].mean() < 220
+    assert (levels < 250).mean() > 0.8
 
 
 async def test_preset_for_another_engine_is_refused_with_what_it_needs(rig: BuiltinRig) -> None:

@@ -1,8 +1,11 @@
 """Presets on a ComfyUI: needs first, then files, then the graph for that very server."""
 
+import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -65,6 +68,23 @@ async def test_the_graph_names_the_uploaded_file_and_its_output(
     assert [graph[node]["class_type"] for node in ticket.details["outputs"]] == ["SaveImage"]
     assert server.count("POST", "/upload/image") == 1
     assert server.count("POST", "/prompt") == 0
+
+
+async def test_a_grey_of_sixteen_bits_goes_up_in_eight(
+    server: ComfyServer, engine: ComfyEngine, tmp_path: Path
+) -> None:
+    work = portrait(tmp_path, model="random_sd15_fp16.safetensors")
+    path = tmp_path / "deep.png"
+    deep = np.linspace(0, 65535, 96 * 64).astype(np.uint16).reshape(64, 96)
+    Image.fromarray(deep).save(path)
+    work = replace(work, inputs={"photo": (InputFile(path, digest_file(path), "deep.png"),)})
+
+    ticket = await engine.prepare(work)
+
+    [loader] = [node for node in ticket.details["graph"].values() if node["class_type"] == "LoadImage"]
+    sent = server.files["input", loader["inputs"]["image"]]
+    with Image.open(io.BytesIO(sent)) as image:
+        assert np.abs(np.asarray(image).astype(int) - np.rint(deep / 257)).max() <= 1
 
 
 async def test_a_missing_node_class_is_named(
