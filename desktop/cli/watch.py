@@ -34,6 +34,13 @@ def _watch(
     again: Annotated[
         bool, typer.Option("--again", help="Run every file once more, as after a change of values.")
     ] = False,
+    accept_new_source: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-source",
+            help="Take the folder that is there now for the source, where another one was before.",
+        ),
+    ] = False,
     exclude: Annotated[
         list[str] | None, typer.Option("--exclude", metavar="FOLDER", help="A subfolder to leave out.")
     ] = None,
@@ -59,6 +66,7 @@ def _watch(
         config=config,
         new_only=new_only,
         again=again,
+        accept_new_source=accept_new_source,
         exclude=tuple(exclude or ()),
         values=tuple(values or ()),
         suffix=format_,

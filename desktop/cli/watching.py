@@ -42,6 +42,7 @@ class WatchOrder:
     config: Path | None
     new_only: bool
     again: bool
+    accept_new_source: bool
     exclude: tuple[str, ...]
     values: tuple[str, ...]
     suffix: str | None
@@ -76,6 +77,7 @@ async def _run(
                 queue=runtime.queue,
                 locks=settings.paths.holders,
                 notify=_notifier(as_json=as_json),
+                accept_new_source=order.accept_new_source,
             ) as watch:
                 tally = await _until_interrupted(watch, once=once)
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import assert_never
 
 from desktop.catalog import Catalog
+from desktop.jobs.absence import check_source_folder
 from desktop.jobs.causes import plain_cause
 from desktop.jobs.closing import Closing
 from desktop.jobs.colour import in_srgb
@@ -91,7 +92,7 @@ class Course:
         """Take the job on from where the journal says it is, to its end.
 
         `left_engine` is called once the engine has room for another one.
-        Raises EngineUnavailable with the job as it was, and whatever makes the job fail.
+        Raises EngineUnavailable or SourceAway with the job as it was, and whatever makes it fail.
         """
         step = next_step(job)
         if step is NextStep.CLEAR_UP:
@@ -104,6 +105,7 @@ class Course:
             except (SourceChanged, SourceUnreadable):
                 if job.order.ledger_key is None:
                     raise
+                await check_source_folder(self._database, job)
                 await self._closing.called_off(job)  # its hot folder takes the file up again
                 return
         if next_step(job) is NextStep.FOLLOW:

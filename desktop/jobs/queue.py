@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from desktop.jobs.bell import Bell
-from desktop.jobs.sources import describe_input
+from desktop.jobs.sources import describe_input, source_digest
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
@@ -184,7 +184,7 @@ class JobQueue:
             retry_of=job.id,
             batch=batch or job.order.batch,
             inputs=inputs,
-            source_digest=inputs[0].digest if inputs else job.order.source_digest,
+            source_digest=source_digest(inputs) if inputs else job.order.source_digest,
         )
 
     async def release(self, job_ids: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from desktop.engines.registry import EngineRegistry, Seat
+from desktop.jobs.absence import SourceAway, check_source_folder
 from desktop.jobs.bell import Bell
 from desktop.jobs.closing import Closing
 from desktop.jobs.course import Course
@@ -29,6 +30,7 @@ _CHUNK = 256
 _POLL_S = 0.5
 _REDELIVER_S = 10.0
 _RETRY_ENGINE_S = 2.0
+_RETRY_SOURCE_S = 2.0
 
 
 @dataclass(slots=True)
@@ -77,6 +79,8 @@ class JobRunner:
         self._cancels: dict[str, asyncio.Event] = {}
         self._absences: dict[str, _Absence] = {}
         self._put_off: deque[tuple[float, str]] = deque()
+        self._held: dict[str, list[str]] = {}  # hot folder that is away → its jobs
+        self._look_at_held = 0.0
         self._after = 0
         self._seen_changes = -1
         self._redeliver_at = 0.0
@@ -94,6 +98,7 @@ class JobRunner:
                     await self._take_new()
                 await self._take_handed_over(call.jobs, untouched=not looks)
                 await self._take_put_off()
+                await self._take_held()
                 await self._take_unfinished()
                 self._fill(tasks)
                 await self._bell.wait(_POLL_S)
@@ -146,6 +151,23 @@ class JobRunner:
             job = await self._queue.get(job_id)
             if next_step(job) is not NextStep.NONE:
                 await self._route(job)
+
+    async def _take_held(self) -> None:
+        """Of each folder that was away one job tells whether it is back."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at_held:
+            return
+        self._look_at_held = now + _RETRY_SOURCE_S
+        for folder, job_ids in tuple(self._held.items()):
+            try:
+                await check_source_folder(self._database, await self._queue.get(job_ids[0]))
+            except SourceAway:
+                continue
+            del self._held[folder]
+            for job_id in job_ids:
+                job = await self._queue.get(job_id)
+                if next_step(job) is not NextStep.NONE:
+                    await self._route(job)
 
     async def _take_cancels(self) -> None:
         asked = await self._database.read(
@@ -220,6 +242,10 @@ class JobRunner:
             except EngineUnavailable as error:
                 _log.warning("engine_unavailable", reason=error.message)
                 await self._put_off_or_fail(job_id, error)
+                return
+            except SourceAway as error:
+                self._held.setdefault(job.order.batch, []).append(job_id)
+                self._queue.tell(JobChange(await self._queue.get(job_id), None, waits_for=error.message))
                 return
             except SafelightError as error:
                 _log.info("job_failed", code=error.code)

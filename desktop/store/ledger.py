@@ -132,16 +132,18 @@ def save_folder(connection: sqlite3.Connection, folder: FolderRow) -> None:
     )
 
 
-def known_stamps(connection: sqlite3.Connection, folder: str, generation: int) -> dict[str, Stamp]:
-    """Every path that need not be read again while its stamp stays, in one query."""
+def known_stamps(
+    connection: sqlite3.Connection, folder: str, generation: int, *, all_seen: bool = False
+) -> dict[str, Stamp]:
+    """Every path that need not be read again while its stamp stays, in one query; or `all_seen`."""
     cursor = connection.cursor()
     cursor.row_factory = None
     rows = cursor.execute(
         """
         SELECT path, size, mtime_ns, inode FROM sightings
-        WHERE hot_folder = ? AND trusted = 1 AND generation >= ?
+        WHERE hot_folder = ? AND (trusted = 1 OR ?) AND generation >= ?
         """,
-        (folder, generation),
+        (folder, all_seen, generation),
     )
     return {row[0] if type(row[0]) is str else os.fsdecode(row[0]): row[1:] for row in rows}
 
@@ -274,15 +276,16 @@ def current_jobs(connection: sqlite3.Connection, folder: str) -> tuple[CurrentJo
     )
 
 
-def has_open_jobs(connection: sqlite3.Connection, folder: str) -> bool:
-    """Whether a job of this folder still runs, will run, or is being delivered."""
+def has_open_jobs(connection: sqlite3.Connection, folder: str, *, held: bool = False) -> bool:
+    """Whether a job of this folder still runs, will run (unless `held`), or is being delivered."""
     row = connection.execute(
         """
         SELECT 1 FROM jobs WHERE state IN ('queued', 'processing', 'saving') AND batch = ?
+            AND NOT (? AND state = 'queued')
         UNION ALL
         SELECT 1 FROM jobs WHERE state = 'completed' AND delivery = 'pending' AND batch = ? LIMIT 1
         """,
-        (folder, folder),
+        (folder, held, folder),
     ).fetchone()
     return row is not None
 

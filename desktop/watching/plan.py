@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from desktop.store.ledger import FileStamp, Sighting, Stamp
 from desktop.watching.scanner import Scan
 
-__all__ = ["Facts", "Handled", "New", "Plan", "Renamed", "Verdict", "judge", "plan"]
+__all__ = ["Facts", "Handled", "New", "Plan", "Renamed", "Verdict", "is_familiar", "judge", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,14 @@ def plan(scan: Scan, known: Mapping[str, Stamp], queued: Collection[str]) -> Pla
         read=tuple(sorted(path for path, stamp in scan.files.items() if known.get(path) != stamp)),
         withdraw=tuple(path for path in queued if path not in scan.files and scan.knows_about(path)),
     )
+
+
+def is_familiar(files: Mapping[str, Stamp], known: Mapping[str, Stamp]) -> bool:
+    """Whether another folder in the source's place holds its files; nothing known is nothing to lose.
+
+    A disk that was unplugged and mounted again has new numbers and its old files.
+    """
+    return not known or any(path in known and known[path][:2] == stamp[:2] for path, stamp in files.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

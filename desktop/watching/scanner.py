@@ -45,7 +45,7 @@ def folder_identity(folder: Path) -> FolderIdentity:
         raise SourceMissing(str(error)) from error
     if not stat.S_ISDIR(status.st_mode):
         raise SourceMissing(f"{folder} is not a folder")
-    return status.st_dev, status.st_ino
+    return status.st_dev & INODE_MASK, status.st_ino & INODE_MASK
 
 
 def scan_folder(

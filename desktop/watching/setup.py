@@ -8,11 +8,12 @@ from desktop.store import ledger as rows
 from desktop.store.database import Database
 from desktop.store.ledger import FolderRow, LedgerEntry, Stamp
 from desktop.watching.hot_folder import HotFolder
+from desktop.watching.plan import is_familiar
 from desktop.watching.rebuild import handled_before
 from desktop.watching.scanner import FolderIdentity, folder_identity, scan_folder
 from shared.media import READABLE_SUFFIXES
 
-__all__ = ["Page", "open_page"]
+__all__ = ["Page", "open_page", "save_page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +24,22 @@ class Page:
     generation: int
 
 
-async def open_page(folder: HotFolder, database: Database) -> Page:
-    """Raises SourceMissing."""
+async def open_page(folder: HotFolder, database: Database, *, accept_new: bool = False) -> Page:
+    """`accept_new` takes the folder that is there now for the source. Raises SourceMissing."""
     row = await database.read(lambda c: rows.find_folder(c, folder.id))
     identity = await asyncio.to_thread(folder_identity, folder.source)
     if row is None:
         return await _first_page(folder, database, identity)
-    if (row.device, row.inode) != identity and await _looks_unmounted(folder, database):
-        identity = (row.device, row.inode)
+    known = (row.device, row.inode)
+    if known != identity and not accept_new and not await _is_familiar(folder, database):
+        identity = known
     page = Page(identity, row.generation + folder.again)
-    await database.write(lambda c: rows.save_folder(c, _row(folder, page)))
+    await save_page(folder, page, database)
     return page
+
+
+async def save_page(folder: HotFolder, page: Page, database: Database) -> None:
+    await database.write(lambda c: rows.save_folder(c, _row(folder, page)))
 
 
 async def _first_page(folder: HotFolder, database: Database, identity: FolderIdentity) -> Page:
@@ -55,11 +61,10 @@ async def _first_page(folder: HotFolder, database: Database, identity: FolderIde
     return page
 
 
-async def _looks_unmounted(folder: HotFolder, database: Database) -> bool:
-    """An empty folder, in the place of one that had files and other numbers."""
-    if await asyncio.to_thread(_files, folder):
-        return False
-    return bool(await database.read(lambda c: rows.known_stamps(c, folder.id, 0)))
+async def _is_familiar(folder: HotFolder, database: Database) -> bool:
+    """Whether a folder with other numbers is the same source nevertheless."""
+    known = await database.read(lambda c: rows.known_stamps(c, folder.id, 0, all_seen=True))
+    return is_familiar(await asyncio.to_thread(_files, folder), known)
 
 
 def _files(folder: HotFolder) -> dict[str, Stamp]:

@@ -10,6 +10,7 @@ from desktop.watching.hot_folder import HotFolder
 from desktop.watching.local_watcher import local_watcher
 from desktop.watching.mounts import Mount, mount_of
 from desktop.watching.notices import Notice, NoticeKind, Notify
+from desktop.watching.plan import is_familiar
 from desktop.watching.scanner import FolderIdentity, Scan, SourceMissing, folder_identity, scan_folder
 from shared.media import READABLE_SUFFIXES
 
@@ -51,16 +52,13 @@ class Source:
         return scan_folder(self._folder.source, suffixes=READABLE_SUFFIXES, excluded=self._folder.excluded)
 
     def adopt_if_familiar(self, known: Mapping[str, Stamp]) -> bool:
-        """Take another folder in the source's place for the same if it holds files of the ledger.
-
-        A disk that was unplugged and mounted again has new numbers and its old files.
-        """
+        """Take another folder in the source's place for the same if its files say so."""
         try:
             identity = folder_identity(self._folder.source)
             files = self.scan().files
         except SourceMissing:
             return False
-        familiar = any(path in known and known[path][:2] == stamp[:2] for path, stamp in files.items())
+        familiar = is_familiar(files, known)
         if familiar:
             self.identity = identity
         return familiar

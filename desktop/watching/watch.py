@@ -23,7 +23,7 @@ from desktop.watching.notices import Notice, NoticeKind, Notify
 from desktop.watching.plan import plan
 from desktop.watching.scanner import Scan, SourceMissing
 from desktop.watching.settle import Evidence
-from desktop.watching.setup import open_page
+from desktop.watching.setup import Page, open_page, save_page
 from desktop.watching.sleep import Moment, slept
 from desktop.watching.source import Presence, Source
 from desktop.watching.tally import Tally, tally
@@ -42,11 +42,20 @@ _ONCE_CHECK_S = 0.1
 
 @asynccontextmanager
 async def open_watch(
-    folder: HotFolder, *, database: Database, queue: JobQueue, locks: Path, notify: Notify
+    folder: HotFolder,
+    *,
+    database: Database,
+    queue: JobQueue,
+    locks: Path,
+    notify: Notify,
+    accept_new_source: bool = False,
 ) -> AsyncIterator["FolderWatch"]:
-    """The hot folder, held by this process while inside. Raises FolderBusy, SourceMissing."""
+    """The hot folder, held by this process while inside. Raises FolderBusy, SourceMissing.
+
+    `accept_new_source`: whatever folder is in the source's place is the source from now on.
+    """
     with FolderLock(locks, folder.id), ThreadPoolExecutor(_THREADS, "intake") as threads:
-        page = await open_page(folder, database)
+        page = await open_page(folder, database, accept_new=accept_new_source)
         book = Book(folder=folder, generation=page.generation, database=database, queue=queue)
         watch = FolderWatch(
             folder=folder,
@@ -124,7 +133,8 @@ class FolderWatch:
     def is_idle(self) -> bool:
         """Whether nothing that was seen still waits for its turn, or to be certain that it is finished."""
         on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING, Phase.TWIN)
-        return not (on_their_way or self._gone.qsize() or self._withdrawals.is_busy or self._wants_scan)
+        to_scan = self._wants_scan and self._presence is Presence.IN_PLACE
+        return not (on_their_way or self._gone.qsize() or self._withdrawals.is_busy or to_scan)
 
     def heard(self, change: JobChange) -> None:
         self._withdrawals.heard(change)
@@ -173,17 +183,20 @@ class FolderWatch:
         return tally(jobs, there=self._there, waiting=waiting)
 
     async def _until_quiet(self) -> None:
-        """Returns when no file is on its way and no job open that can go on."""
+        """Returns when no file is on its way and no job open that can go on: not while its folder is away."""
         while True:
             self._job_changed.clear()
-            if self.is_idle and not await self._has_open_jobs():
+            in_place = await self._check_source()
+            if in_place and self._wants_scan:
+                await self._reconcile()
+            if self.is_idle and not await self._has_open_jobs(held=not in_place):
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ONCE_CHECK_S):
                     await self._job_changed.wait()
 
-    async def _has_open_jobs(self) -> bool:
-        return await self._database.read(lambda c: rows.has_open_jobs(c, self._folder.id))
+    async def _has_open_jobs(self, *, held: bool) -> bool:
+        return await self._database.read(lambda c: rows.has_open_jobs(c, self._folder.id, held=held))
 
     async def _reconcile(self) -> float:
         """Compare the disk with the ledger; returns the seconds until that is due again."""
@@ -192,6 +205,8 @@ class FolderWatch:
         try:
             scan = await asyncio.to_thread(self.source.scan)
         except SourceMissing:
+            return 0.0
+        if not await asyncio.to_thread(self.source.is_in_place):  # else all would count as deleted
             return 0.0
         known = await self._database.read(
             lambda c: rows.known_stamps(c, self._folder.id, self._book.generation)
@@ -212,21 +227,33 @@ class FolderWatch:
         """Whether the source is in its place; pauses or resumes the folder when that changed."""
         found = await asyncio.to_thread(self.source.presence)
         if found is Presence.REPLACED:
-            known = await self._database.read(lambda c: rows.known_stamps(c, self._folder.id, 0))
+            known = await self._database.read(
+                lambda c: rows.known_stamps(c, self._folder.id, 0, all_seen=True)
+            )
             if await asyncio.to_thread(self.source.adopt_if_familiar, known):
+                await save_page(
+                    self._folder, Page(self.source.identity, self._book.generation), self._database
+                )
                 found = Presence.IN_PLACE
         if found is not self._presence:
-            was, self._presence = self._presence, found
+            self._presence = found
             if found is Presence.IN_PLACE:
                 await self._resume()
-            elif was is Presence.IN_PLACE:
+            else:
                 await self._pause(found)
         return found is Presence.IN_PLACE
 
     async def _pause(self, found: Presence) -> None:
         await asyncio.to_thread(self.source.unwatch)
-        what = "is not there" if found is Presence.MISSING else "was replaced by another folder"
-        message = f"{self._folder.source} {what}: paused until it is back; nothing is forgotten"
+        source = self._folder.source
+        if found is Presence.MISSING:
+            message = f"{source} is not there: paused until it is back; nothing is forgotten"
+        else:
+            message = (
+                f"in place of {source} is another folder with none of the files known here: paused until the "
+                "old one is back; nothing is forgotten. If this is the source from now on, end this command "
+                "and give it again with --accept-new-source"
+            )
         self._notify(Notice(NoticeKind.PAUSED, message))
 
     async def _resume(self) -> None:

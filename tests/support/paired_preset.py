@@ -21,7 +21,8 @@ _GRAPH: dict[str, Any] = {
     "4": {
         "class_type": "ImageCompositeMasked",
         "inputs": {
-            "destination": ["1", 0], "source": ["3", 0], "x": 0, "y": 0, "resize_source": False, "mask": ["2", 0],
+            "destination": ["1", 0], "source": ["3", 0], "mask": ["2", 0],
+            "x": 0, "y": 0, "resize_source": False,
         },
         "_meta": {"title": "sl:composite"},
     },

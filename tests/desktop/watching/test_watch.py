@@ -256,6 +256,36 @@ async def test_a_missing_source_pauses_and_forgets_nothing(bench: Bench) -> None
     assert not any(job.cancel_requested for job in jobs)
 
 
+async def test_an_empty_source_may_be_made_anew(bench: Bench) -> None:
+    async with bench.watching():
+        bench.source.rmdir()
+        await until(lambda: NoticeKind.PAUSED in {notice.kind for notice in bench.notices})
+        bench.source.mkdir()
+        await until(lambda: NoticeKind.RESUMED in {notice.kind for notice in bench.notices})
+        bench.put("a.png", png(1))
+        await bench.until_jobs(lambda jobs: len(jobs) == 1)
+
+
+async def test_a_disk_with_new_numbers_is_known_by_its_files_and_remembered(bench: Bench) -> None:
+    path = bench.put("a.png", png(1))
+    async with bench.opened() as watch:
+        await finish_jobs(bench, watch_once=watch.run_once())
+    bench.source.rename(bench.root / "old")
+    bench.source.mkdir()
+    async with bench.watching():
+        bench.put("stranger.png", png(9))
+        await until(lambda: bench.notices[-1].kind is NoticeKind.PAUSED)
+        assert "--accept-new-source" in bench.notices[-1].message
+        shutil.copy2(bench.root / "old/a.png", path)
+        await until(lambda: bench.notices[-1].kind is NoticeKind.RESUMED)
+        await bench.until_jobs(lambda jobs: len(jobs) == 2)
+    await bench.complete_all()
+    path.unlink()
+    bench.put("stranger.png", png(10))
+    async with bench.watching():
+        await bench.until_jobs(lambda jobs: len(jobs) == 3)
+
+
 async def test_values_changed_run_nothing_unless_asked(bench: Bench) -> None:
     bench.put("a.png", png(1))
     async with bench.watching():

@@ -44,10 +44,15 @@ class _Shop:
 
     @asynccontextmanager
     async def watching(
-        self, folder: HotFolder, database: Database, queue: JobQueue
+        self, folder: HotFolder, database: Database, queue: JobQueue, *, accept_new_source: bool = False
     ) -> AsyncIterator[FolderWatch]:
         async with open_watch(
-            folder, database=database, queue=queue, locks=self.settings.paths.holders, notify=lambda _: None
+            folder,
+            database=database,
+            queue=queue,
+            locks=self.settings.paths.holders,
+            notify=lambda _: None,
+            accept_new_source=accept_new_source,
         ) as watch:
             yield watch
 
@@ -64,10 +69,12 @@ class _Shop:
                 await asyncio.sleep(0.01)
             once.cancel()
 
-    async def pass_over(self, runtime: Runtime) -> Tally:
+    async def pass_over(self, runtime: Runtime, *, accept_new_source: bool = False) -> Tally:
         async with (
             asyncio.timeout(WAIT_S),
-            self.watching(self.folder, runtime.database, runtime.queue) as watch,
+            self.watching(
+                self.folder, runtime.database, runtime.queue, accept_new_source=accept_new_source
+            ) as watch,
         ):
             return await watch.run_once()
 
@@ -77,31 +84,37 @@ def shop(tmp_path: Path, preset: Preset) -> _Shop:
     return _Shop(tmp_path, preset)
 
 
-async def _until_none_is_open(queue: JobQueue) -> None:
+async def _until_held(queue: JobQueue, count: int) -> None:
+    """The runner has said of so many jobs that their folder is away."""
+    held: set[str] = set()
+    unsubscribe = queue.subscribe(
+        lambda change: held.add(change.job.id) if "is away" in (change.waits_for or "") else None
+    )
     async with asyncio.timeout(WAIT_S):
-        while any(not job.finished_at for job in await queue.latest(100)):  # noqa: ASYNC110
+        while len(held) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+    unsubscribe()
 
 
 async def _states(queue: JobQueue) -> list[JobState]:
     return sorted(job.state for job in await queue.latest(100))
 
 
-async def test_jobs_of_a_missing_source_are_taken_again_when_it_is_back(shop: _Shop) -> None:
+async def test_jobs_of_a_missing_source_are_held_until_it_is_back(shop: _Shop) -> None:
     for number in range(3):
         (shop.source / f"{number}.png").write_bytes(png(number))
     await shop.submit_all(3)
 
     shop.source.rename(shop.away)
     async with open_runtime(shop.settings, adopt=True) as runtime:
-        await _until_none_is_open(runtime.queue)
-        assert await _states(runtime.queue) == [JobState.CANCELLED] * 3
+        await _until_held(runtime.queue, 3)
+        assert await _states(runtime.queue) == [JobState.QUEUED] * 3
 
     shop.away.rename(shop.source)
     async with open_runtime(shop.settings) as runtime:
         tally = await shop.pass_over(runtime)
         again = await shop.pass_over(runtime)
-        assert await _states(runtime.queue) == [JobState.CANCELLED] * 3 + [JobState.COMPLETED] * 3
+        assert await _states(runtime.queue) == [JobState.COMPLETED] * 3
 
     assert tally == again == Tally(done=3)
     assert sorted(path.name for path in shop.out.iterdir()) == ["0.png", "1.png", "2.png"]
@@ -110,20 +123,56 @@ async def test_jobs_of_a_missing_source_are_taken_again_when_it_is_back(shop: _S
 async def test_a_strangers_file_in_the_place_of_the_source_is_not_taken(shop: _Shop) -> None:
     (shop.source / "a.png").write_bytes(png(1))
     await shop.submit_all(1)
-    folder = shop.folder
+    shop.source.rename(shop.away)
+    shop.source.mkdir()
+    (shop.source / "a.png").write_bytes(png(2))
     async with open_runtime(shop.settings, adopt=True) as runtime:
-        async with shop.watching(folder, runtime.database, runtime.queue) as watch:
-            shop.source.rename(shop.away)
-            shop.source.mkdir()
-            (shop.source / "a.png").write_bytes(png(2))
-            await _until_none_is_open(runtime.queue)
-            tally = await watch.run_once()
+        await _until_held(runtime.queue, 1)
+        tally = await shop.pass_over(runtime)
+        assert await _states(runtime.queue) == [JobState.QUEUED]
+        assert tally == Tally(waiting=1)
 
-        assert JobState.FAILED not in await _states(runtime.queue)
-        sources = {job.order.source_digest for job in await runtime.queue.latest(100)}
+        shop.source.rename(shop.source.with_name("strangers"))
+        shop.away.rename(shop.source)
+        assert await shop.pass_over(runtime) == Tally(done=1)
+        assert await _states(runtime.queue) == [JobState.COMPLETED]
 
-    assert len(sources) == 1
-    assert tally.waiting == 1
+
+async def test_another_folder_becomes_the_source_where_that_is_accepted(shop: _Shop) -> None:
+    (shop.source / "a.png").write_bytes(png(1))
+    await shop.submit_all(1)
+    shop.source.rename(shop.away)
+    shop.source.mkdir()
+    (shop.source / "b.png").write_bytes(png(2))
+    async with open_runtime(shop.settings, adopt=True) as runtime:
+        refused = await shop.pass_over(runtime)
+        accepted = await shop.pass_over(runtime, accept_new_source=True)
+        later = await shop.pass_over(runtime)
+        states = {job.order.source_name: job.state for job in await runtime.queue.latest(100)}
+
+    assert refused == Tally(waiting=1)
+    assert accepted == later == Tally(done=1)
+    assert states == {"a.png": JobState.CANCELLED, "b.png": JobState.COMPLETED}
+
+
+async def test_a_single_pass_ends_when_its_source_goes_away(shop: _Shop) -> None:
+    for number in range(3):
+        (shop.source / f"{number}.png").write_bytes(png(number))
+    async with (
+        asyncio.timeout(WAIT_S),
+        Database(shop.settings.paths.journal) as database,
+        open_journal(shop.settings) as queue,
+        shop.watching(shop.folder, database, queue) as watch,
+    ):
+        once = asyncio.create_task(watch.run_once())
+        while len(await queue.latest(100)) < 3:  # noqa: ASYNC110 - the journal tells nobody
+            await asyncio.sleep(0.01)
+        shop.source.rename(shop.away)
+        tally = await once
+        assert await _states(queue) == [JobState.QUEUED] * 3
+
+    assert (tally.done, tally.failed) == (0, 0)
+    assert tally.waiting
 
 
 @pytest.mark.parametrize("shows_in_its_stamp", [True, False])
