@@ -97,7 +97,8 @@ def find_job_by_prefix(connection: sqlite3.Connection, beginning: str) -> Job:
 def latest_jobs(connection: sqlite3.Connection, limit: int, state: JobState | None = None) -> tuple[Job, ...]:
     """Newest first."""
     rows = connection.execute(
-        "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY seq DESC LIMIT ?2", (state, limit)
+        "SELECT * FROM jobs WHERE :state IS NULL OR state = :state ORDER BY seq DESC LIMIT :limit",
+        {"state": state, "limit": limit},
     )
     return tuple(job_from_row(row) for row in rows)
 
