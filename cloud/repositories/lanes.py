@@ -4,17 +4,31 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from cloud.repositories.now import NOW, Clock
 from cloud.repositories.upsert import Insert, insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import JOBS, LANES
 
-__all__ = ["Backlog", "Lane", "LaneHead", "LaneRows", "in_lane"]
+__all__ = ["IN_LANE", "Backlog", "Lane", "LaneHead", "LaneRows", "in_lane", "lane_values"]
 
 _L = LANES.c
+_KEY = ("pool", "priority", "account_id", "preset_id", "models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +78,8 @@ class LaneRows:
 
     def leave(self, lane: Lane, *, count: int = 1) -> None:
         """So many jobs less wait here."""
-        oldest = (
-            select(JOBS.c.queued_at)
-            .where(in_lane(lane))
-            .order_by(JOBS.c.queued_at, JOBS.c.number)
-            .limit(1)
-            .scalar_subquery()
-        )
-        self._connection.execute(
-            update(LANES)
-            .where(_is(lane))
-            .values(waiting=_L.waiting - count, oldest_at=func.coalesce(oldest, _L.oldest_at))
-        )
-        self._connection.execute(delete(LANES).where(_is(lane), _L.waiting <= 0))
+        self._connection.execute(_LEAVE, {**lane_values(lane), "gone": count})
+        self._connection.execute(_DROP, lane_values(lane))
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         rows = self._connection.execute(
@@ -118,23 +121,31 @@ def _enter(dialect: str) -> Insert:
     )
 
 
+def lane_values(lane: Lane) -> dict[str, object]:
+    """What statements take that speak of IN_LANE."""
+    values = (lane.pool, lane.priority, lane.account_id, lane.preset, lane.models)
+    return {f"lane_{name}": value for name, value in zip(_KEY, values, strict=True)}
+
+
 def in_lane(lane: Lane) -> ColumnElement[bool]:
     """Of jobs: those that wait in this lane."""
-    return and_(
-        JOBS.c.pool == lane.pool,
-        JOBS.c.priority == lane.priority,
-        JOBS.c.account_id == lane.account_id,
-        JOBS.c.preset_id == lane.preset,
-        JOBS.c.models == lane.models,
-        JOBS.c.state == "queued",
-    )
+    same = (JOBS.c[name] == value for name, value in zip(_KEY, lane_values(lane).values(), strict=True))
+    return and_(*same, JOBS.c.state == "queued")
 
 
-def _is(lane: Lane) -> ColumnElement[bool]:
-    return and_(
-        _L.pool == lane.pool,
-        _L.priority == lane.priority,
-        _L.account_id == lane.account_id,
-        _L.preset_id == lane.preset,
-        _L.models == lane.models,
+def _is_lane(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
+    return and_(*(columns[name] == bindparam(f"lane_{name}", type_=columns[name].type) for name in _KEY))
+
+
+# Built once, since they are asked with every claim.
+IN_LANE = and_(_is_lane(JOBS.c), JOBS.c.state == "queued")
+_OLDEST = select(JOBS.c.queued_at).where(IN_LANE).order_by(JOBS.c.queued_at, JOBS.c.number).limit(1)
+_LEAVE = (
+    update(LANES)
+    .where(_is_lane(_L))
+    .values(
+        waiting=_L.waiting - bindparam("gone", type_=Integer),
+        oldest_at=func.coalesce(_OLDEST.scalar_subquery(), _L.oldest_at),
     )
+)
+_DROP = delete(LANES).where(_is_lane(_L), _L.waiting <= 0)

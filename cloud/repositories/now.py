@@ -11,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from cloud.tables.types import Moment
 
-__all__ = ["NOW", "Clock"]
+__all__ = ["LATER", "NOW", "SEEN_SINCE", "Clock"]
 
 _NOTHING = timedelta(0)
 
@@ -24,8 +24,10 @@ class _Now(FunctionElement[datetime]):
     name = "now_plus"
 
 
-# For statements that are built once: run them with the clock's `stamps` among their values.
+# For statements that are built once: run them with the clock's stamps among their values.
 NOW = _Now(bindparam("stamp_s", type_=Float), bindparam("stamp_text", type_=String))
+LATER = _Now(bindparam("later_s", type_=Float), bindparam("later_text", type_=String))
+SEEN_SINCE = _Now(bindparam("since_s", type_=Float), bindparam("since_text", type_=String))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,16 @@ class Clock:
         """What NOW takes."""
         seconds = self.offset.total_seconds()
         return {"stamp_s": seconds, "stamp_text": f"{seconds:+.3f} seconds"}
+
+    def stamps_until(self, ahead: timedelta) -> dict[str, float | str]:
+        """What NOW takes, and LATER for the time so far ahead."""
+        seconds = (self.offset + ahead).total_seconds()
+        return {**self.stamps, "later_s": seconds, "later_text": f"{seconds:+.3f} seconds"}
+
+    def stamps_since(self, age: timedelta) -> dict[str, float | str]:
+        """What SEEN_SINCE takes."""
+        seconds = (self.offset - age).total_seconds()
+        return {"since_s": seconds, "since_text": f"{seconds:+.3f} seconds"}
 
     def now(self, ahead: timedelta = _NOTHING) -> _Now:
         """The time now plus `ahead`, as an SQL expression."""

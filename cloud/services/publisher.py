@@ -29,12 +29,13 @@ class EventPublisher:
     async def publish(self) -> int:
         """Publish what waits; how many events that were."""
         published = 0
-        while events := await self._database.write(_number_unpublished):
+        events = await self._database.write(partial(_next, ()))
+        while events:
             for event in events:
                 await self._tell(event)
             failpoint("publisher.told")
-            await self._database.write(partial(_mark_published, events))
             published += len(events)
+            events = await self._database.write(partial(_next, events))
         return published
 
     async def run(self, *, poll_s: float = 5.0) -> None:
@@ -58,9 +59,8 @@ class EventPublisher:
             await self._broadcast.close_key(event.account_id, event.job_id, slots=PASSING_SLOTS)
 
 
-def _number_unpublished(unit: Unit) -> tuple[LastingEvent, ...]:
+def _next(told: tuple[LastingEvent, ...], unit: Unit) -> tuple[LastingEvent, ...]:
+    """Notes what was told, and numbers what waits."""
+    if told:
+        unit.events.mark_published(told)
     return unit.events.number_unpublished(_MOST_AT_ONCE)
-
-
-def _mark_published(events: tuple[LastingEvent, ...], unit: Unit) -> None:
-    unit.events.mark_published(events)
