@@ -73,6 +73,8 @@ class Held:
     ref: AttemptRef
     lane: Lane
     cancel_requested: bool
+    price: int
+    batch_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +218,7 @@ class ClaimRows:
     def lost(self, limit: int) -> tuple[LostAttempt, ...]:
         """Attempts whose lease ran out; those that another reaper is at are passed over."""
         rows = self._connection.execute(
-            select(_J.id, _J.attempt, _J.cancel_requested_at, _J.worker, _J.crashes, *_LANE_COLUMNS)
+            select(_J.id, _J.attempt, *_HELD_COLUMNS, _J.worker, _J.crashes, *_LANE_COLUMNS)
             .where(_J.state.in_(_RUNNING), _J.lease_until < self._clock.now())
             .order_by(_J.number)
             .limit(limit)
@@ -239,7 +241,7 @@ class ClaimRows:
             update(JOBS)
             .where(_J.id == ref.job_id, _J.attempt == ref.number, _J.state.in_(states))
             .values(**values)
-            .returning(_J.cancel_requested_at, *_LANE_COLUMNS)
+            .returning(*_HELD_COLUMNS, *_LANE_COLUMNS)
         ).one_or_none()
         return None if row is None else _held(ref, row)
 
@@ -280,11 +282,12 @@ class ClaimRows:
 
 
 _LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
+_HELD_COLUMNS = (_J.cancel_requested_at, _J.price, _J.batch_id)
 
 
 def _held(ref: AttemptRef, row: Any) -> Held:
     lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-    return Held(ref, lane, row.cancel_requested_at is not None)
+    return Held(ref, lane, row.cancel_requested_at is not None, row.price, row.batch_id)
 
 
 def _attempt(ref: AttemptRef) -> Update:

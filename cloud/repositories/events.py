@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +11,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 from cloud.repositories.now import NOW, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.event import EVENTS
-from shared.api.events import dump_event
+from shared.api.events import BATCH_COMPLETED, dump_batch_completed, dump_event
+from shared.errors import JsonValue
+from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import JobEvent
 
 __all__ = ["EventRows", "LastingEvent"]
@@ -39,10 +41,15 @@ class EventRows:
         self._clock = clock
 
     def add(self, account_id: str, event: JobEvent) -> None:
-        data = dump_event(event)
+        self._add(account_id, event.job_id, dump_event(event))
+
+    def add_batch_completed(self, account_id: str, event: BatchCompleted) -> None:
+        self._add(account_id, event.job_id, dump_batch_completed(event))
+
+    def _add(self, account_id: str, job_id: str, data: Mapping[str, JsonValue]) -> None:
         row = {
             "account_id": account_id,
-            "job_id": event.job_id,
+            "job_id": job_id,
             "kind": data["event"],
             "body": json.dumps(data, separators=(",", ":")),
         }
@@ -88,7 +95,7 @@ class EventRows:
             _E.account_id == account_id, _E.number > number
         )
         if job_id is not None:
-            query = query.where(_E.job_id == job_id)
+            query = query.where(_E.job_id == job_id, _E.kind != BATCH_COMPLETED)
         rows = self._connection.execute(query.order_by(_E.number).limit(limit))
         return tuple(LastingEvent(*row) for row in rows)
 

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, inspect, text
 from cloud.repositories.accounts import AccountRows
 from cloud.repositories.artifacts import ArtifactRows
 from cloud.repositories.audit import AuditRows
+from cloud.repositories.batches import BatchRows
 from cloud.repositories.claims import ClaimRows
 from cloud.repositories.credit_audit import CreditAuditRows
 from cloud.repositories.credits import CreditRows
@@ -31,6 +32,7 @@ class Unit:
         self.accounts = AccountRows(connection, clock)
         self.artifacts = ArtifactRows(connection, clock)
         self.audit = AuditRows(connection, clock)
+        self.batches = BatchRows(connection, clock)
         self.claims = ClaimRows(connection, clock)
         self.credit_audit = CreditAuditRows(connection, clock)
         self.credits = CreditRows(connection, clock)

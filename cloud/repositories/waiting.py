@@ -24,6 +24,8 @@ class EndedJob:
     job_id: str
     attempt: int
     lane: Lane
+    price: int
+    batch_id: str | None
 
 
 class WaitingRows:
@@ -32,9 +34,9 @@ class WaitingRows:
         self._clock = clock
         self._lanes = lanes
 
-    def end(self, account_id: str, job_id: str, state: JobState) -> bool:
-        """False if the job does not wait."""
-        return bool(self._end(_J.id == job_id, _J.account_id == account_id, state=state))
+    def end(self, account_id: str, job_id: str, state: JobState) -> EndedJob | None:
+        """None if the job does not wait."""
+        return next(iter(self._end(_J.id == job_id, _J.account_id == account_id, state=state)), None)
 
     def end_lane(self, lane: Lane, state: JobState, *, limit: int, **values: Any) -> tuple[EndedJob, ...]:
         return self._end(self._some(limit, in_lane(lane)), state=state, **values)
@@ -58,9 +60,9 @@ class WaitingRows:
             update(JOBS)
             .where(_J.state == JobState.QUEUED, *which)
             .values(state=state, finished_at=self._clock.now(), **values)
-            .returning(_J.id, _J.attempt, *_LANE)
+            .returning(_J.id, _J.attempt, _J.price, _J.batch_id, *_LANE)
         ).all()
-        ended = tuple(_ended(row) for row in rows)
+        ended = tuple(sorted(map(_ended, rows), key=_account_first))
         for lane, count in sorted(Counter(job.lane for job in ended).items(), key=repr):
             self._lanes.leave(lane, count=count)
         return ended
@@ -71,4 +73,9 @@ _LANE = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
 
 def _ended(row: Row[Any]) -> EndedJob:
     lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-    return EndedJob(row.id, row.attempt, lane)
+    return EndedJob(row.id, row.attempt, lane, row.price, row.batch_id)
+
+
+def _account_first(job: EndedJob) -> tuple[str, str, str]:
+    """The order in which whoever ends several jobs locks what belongs to their accounts."""
+    return (job.lane.account_id, job.batch_id or "", job.job_id)

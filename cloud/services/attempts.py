@@ -233,7 +233,8 @@ class Attempts:
         self._end(unit, held, Cancelled(**self._head(ref)))
 
     def _end(self, unit: Unit, held: Held, event: TerminalEvent) -> None:
-        self._endings.note(unit, Ending(lane=held.lane, event=event))
+        ending = Ending(lane=held.lane, event=event, price=held.price, batch_id=held.batch_id)
+        self._endings.note(unit, ending)
 
     def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:
         unit.events.add(held.lane.account_id, event)

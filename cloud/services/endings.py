@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import assert_never
 
+from cloud.repositories.batches import BatchRecord
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
+from cloud.repositories.waiting import EndedJob
+from cloud.services.credits import settle
+from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, TerminalEvent
 from shared.jobs.state import JobState
 
@@ -17,6 +21,13 @@ class Ending:
 
     lane: Lane
     event: TerminalEvent
+    price: int
+    batch_id: str | None
+
+    @classmethod
+    def of(cls, job: EndedJob, event: TerminalEvent) -> "Ending":
+        """Of a job that no worker had."""
+        return cls(lane=job.lane, event=event, price=job.price, batch_id=job.batch_id)
 
     @property
     def job_id(self) -> str:
@@ -52,3 +63,22 @@ class Endings:
     def note(self, unit: Unit, ending: Ending) -> None:
         """In the transaction that changed the job's state."""
         unit.events.add(ending.account_id, ending.event)
+        if ending.price:
+            settle(unit, ending.job_id, ending.state)
+        if ending.batch_id is not None:
+            self._count(unit, ending, unit.batches.count(ending.batch_id, ending.state))
+
+    def _count(self, unit: Unit, ending: Ending, batch: BatchRecord) -> None:
+        if batch.finished_at is None:
+            return
+        event = BatchCompleted(
+            batch_id=batch.id,
+            job_id=ending.job_id,
+            at=ending.event.at,
+            total=batch.total,
+            completed=batch.ended[JobState.COMPLETED],
+            failed=batch.ended[JobState.FAILED],
+            cancelled=batch.ended[JobState.CANCELLED],
+            expired=batch.ended[JobState.EXPIRED],
+        )
+        unit.events.add_batch_completed(ending.account_id, event)

@@ -104,11 +104,11 @@ class Jobs:
 
         def work(unit: Unit) -> tuple[JobRecord, bool]:
             ended = unit.waiting.end(caller.account_id, job_id, JobState.CANCELLED)
-            asked = not ended and unit.claims.request_cancel(caller.account_id, job_id)
+            asked = ended is None and unit.claims.request_cancel(caller.account_id, job_id)
             job = _found(unit, caller, job_id)
-            if ended:
+            if ended is not None:
                 event = Cancelled(job_id=job_id, attempt=job.attempt, at=self._utcnow())
-                self._endings.note(unit, Ending(lane=job.lane, event=event))
+                self._endings.note(unit, Ending.of(ended, event))
             return job, asked
 
         job, asked = await self._database.write(work)

@@ -79,7 +79,7 @@ class Waiting:
             ended = unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE)
             for job in ended:
                 event = Expired(job_id=job.job_id, attempt=job.attempt, at=self._utcnow())
-                self._endings.note(unit, Ending(lane=job.lane, event=event))
+                self._endings.note(unit, Ending.of(job, event))
             return len(ended)
 
         total = 0
@@ -113,7 +113,7 @@ class Waiting:
                 message=message,
                 retryable=False,
             )
-            self._endings.note(unit, Ending(lane=job.lane, event=event))
+            self._endings.note(unit, Ending.of(job, event))
         return len(ended)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from shared.errors import FatalError, JsonValue
+from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import (
     Cancelled,
     Completed,
@@ -21,7 +22,17 @@ from shared.jobs.events import (
     Started,
 )
 
-__all__ = ["LASTING_EVENTS", "TERMINAL_EVENTS", "MalformedEvent", "dump_event", "event_text", "parse_event"]
+__all__ = [
+    "BATCH_COMPLETED",
+    "LASTING_EVENTS",
+    "TERMINAL_EVENTS",
+    "MalformedEvent",
+    "dump_batch_completed",
+    "dump_event",
+    "event_text",
+    "parse_batch_completed",
+    "parse_event",
+]
 
 _TYPES: Mapping[str, type[JobEvent]] = {
     "queued": Queued,
@@ -37,6 +48,9 @@ _TYPES: Mapping[str, type[JobEvent]] = {
 }
 _TAGS = {kind: tag for tag, kind in _TYPES.items()}
 _ADAPTERS: Mapping[str, TypeAdapter[JobEvent]] = {tag: TypeAdapter(kind) for tag, kind in _TYPES.items()}
+
+BATCH_COMPLETED = "batch_completed"
+_BATCH_ADAPTER = TypeAdapter(BatchCompleted)
 
 TERMINAL_EVENTS = frozenset({"completed", "failed", "cancelled", "expired"})
 LASTING_EVENTS = TERMINAL_EVENTS | {"queued", "started", "requeued", "stage"}
@@ -56,6 +70,21 @@ def dump_event(event: JobEvent) -> dict[str, JsonValue]:
     if isinstance(event, Completed):
         fields["outputs"] = list(fields["outputs"])
     return {"event": tag, **fields, "at": event.at.isoformat()}
+
+
+def dump_batch_completed(event: BatchCompleted) -> dict[str, JsonValue]:
+    fields = _BATCH_ADAPTER.dump_python(event, mode="json")
+    return {"event": BATCH_COMPLETED, **fields, "at": event.at.isoformat()}
+
+
+def parse_batch_completed(data: JsonValue) -> BatchCompleted:
+    """Raises MalformedEvent. Fields that this version does not know are passed over."""
+    if not isinstance(data, Mapping) or data.get("event") != BATCH_COMPLETED:
+        raise MalformedEvent("this is no end of a batch", event=BATCH_COMPLETED)
+    try:
+        return _BATCH_ADAPTER.validate_python({name: data[name] for name in data if name != "event"})
+    except ValueError as error:
+        raise MalformedEvent("this end of a batch is not well formed", event=BATCH_COMPLETED) from error
 
 
 def event_text(event: JobEvent) -> str:

@@ -1,0 +1,116 @@
+"""Batches and the counts of how their jobs ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, case, insert, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from cloud.repositories.now import NOW, Clock
+from cloud.tables.batch import BATCHES
+from shared.jobs.state import JobState
+
+__all__ = ["BatchRecord", "BatchRows", "NewBatch"]
+
+_B = BATCHES.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """`price` is that of all its jobs."""
+
+    id: str
+    account_id: str
+    name: str | None
+    preset_id: str
+    preset_version: str
+    price: int
+    total: int
+    retry_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchRecord:
+    """`ended` tells by state how many have; `finished_at` is set with the last."""
+
+    number: int
+    id: str
+    account_id: str
+    name: str | None
+    preset_id: str
+    preset_version: str
+    price: int
+    total: int
+    ended: Mapping[JobState, int]
+    retry_of: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+_COUNTS = {
+    JobState.COMPLETED: _B.completed,
+    JobState.FAILED: _B.failed,
+    JobState.CANCELLED: _B.cancelled,
+    JobState.EXPIRED: _B.expired,
+}
+_ADD = insert(BATCHES).values(completed=0, failed=0, cancelled=0, expired=0, created_at=NOW).inline()
+
+
+class BatchRows:
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def add(self, batch: NewBatch) -> None:
+        row = {
+            "id": batch.id,
+            "account_id": batch.account_id,
+            "name": batch.name,
+            "preset_id": batch.preset_id,
+            "preset_version": batch.preset_version,
+            "price": batch.price,
+            "total": batch.total,
+            "retry_of": batch.retry_of,
+        }
+        self._connection.execute(_ADD, row | self._clock.stamps)
+
+    def count(self, batch_id: str, state: JobState) -> BatchRecord:
+        """One more of its jobs has ended so; of those that end at once, each sees the ones before."""
+        row = self._connection.execute(_count(state), {"counted_batch": batch_id} | self._clock.stamps).one()
+        return _record(row._mapping)
+
+    def find(self, account_id: str, batch_id: str) -> BatchRecord | None:
+        """Another account's batch is not there."""
+        row = self._connection.execute(
+            select(BATCHES).where(_B.id == batch_id, _B.account_id == account_id)
+        ).one_or_none()
+        return None if row is None else _record(row._mapping)
+
+    def page(self, account_id: str, *, before: int | None, limit: int) -> tuple[BatchRecord, ...]:
+        """Newest first."""
+        query = select(BATCHES).where(_B.account_id == account_id)
+        if before is not None:
+            query = query.where(_B.number < before)
+        rows = self._connection.execute(query.order_by(_B.number.desc()).limit(limit))
+        return tuple(_record(row._mapping) for row in rows)
+
+
+@cache
+def _count(state: JobState) -> ReturningUpdate[Any]:
+    ended = _B.completed + _B.failed + _B.cancelled + _B.expired
+    column = _COUNTS[state]
+    return (
+        update(BATCHES)
+        .where(_B.id == bindparam("counted_batch"))
+        .values({column: column + 1, _B.finished_at: case((ended + 1 >= _B.total, NOW))})
+        .returning(BATCHES)
+    )
+
+
+def _record(row: RowMapping) -> BatchRecord:
+    names = {column.name for column in _COUNTS.values()}
+    fields = {name: value for name, value in row.items() if name not in names}
+    return BatchRecord(**fields, ended={state: row[column.name] for state, column in _COUNTS.items()})
