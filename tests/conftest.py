@@ -1,12 +1,16 @@
 """What every test starts with: no real screen, no settings of the person who runs it, quiet logs."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores it for what it starts in the background, and the programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = (
     "tests.support.redis",
