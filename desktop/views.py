@@ -21,6 +21,7 @@ __all__ = [
     "JobPreview",
     "JobView",
     "PresetView",
+    "ScreenPicture",
 ]
 
 
@@ -82,6 +83,19 @@ class JobView:
     outputs: tuple[Path, ...] = ()
     error: str | None = None  # a sentence for the user, with what to do next
     retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenPicture:
+    """A picture decoded for the screen: upright rows of RGB or RGBA bytes, and the file's own size."""
+
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+    alpha: bool
+    data: bytes
+    icc: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ __all__ = [
     "MediaLimits",
     "MediaTooLarge",
     "UnsupportedMedia",
+    "check_image",
     "extension_for",
     "media_type_for",
     "open_image",
@@ -106,6 +107,7 @@ _SUFFIXES = {
     "image/bmp": (".bmp",),
     "image/avif": (".avif",),
     "image/heic": (".heic", ".heif"),
+    _RAW_TYPE: (".dng", *sorted(_RAW_SUFFIXES - {".dng"})),
     "video/mp4": (".mp4", ".m4v", ".mov"),
     "video/webm": (".webm", ".mkv"),
     "audio/flac": (".flac",),
@@ -206,6 +208,16 @@ def probe_image(path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS) -> Image
         return _facts(path, media_type, image, limits)
 
 
+def check_image(path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS) -> ImageInfo:
+    """What can be told of a picture without decoding it: header, limits, and whether its end is there.
+
+    Raises UnsupportedMedia, MediaTooLarge, BrokenMedia.
+    """
+    info = probe_image(path, limits)
+    _require_end(path, info.media_type)
+    return info
+
+
 def verify_image(path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS) -> ImageInfo:
     """Decode every frame completely. Raises UnsupportedMedia, MediaTooLarge, BrokenMedia."""
     with _opened(path, limits) as (media_type, image):
@@ -240,23 +252,26 @@ def verify_file(path: Path, expected_suffix: str, limits: MediaLimits = DEFAULT_
 
 
 @contextlib.contextmanager
-def open_image(path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS) -> Iterator[Image.Image]:
+def open_image(
+    path: Path, limits: MediaLimits = DEFAULT_INPUT_LIMITS, *, side: int | None = None
+) -> Iterator[Image.Image]:
     """The picture behind its checks, not yet decoded; what cannot be decoded inside is BrokenMedia.
 
-    RAW files arrive developed, as 8-bit RGB.
+    RAW files arrive developed, as 8-bit RGB; at half their size, four times as fast, where `side`
+    asks for no more, and with the whole one as `full_size` in `info`.
     """
-    with _opened(path, limits) as (_, image):
+    with _opened(path, limits, side=side) as (_, image):
         yield image
 
 
 @contextlib.contextmanager
-def _opened(path: Path, limits: MediaLimits) -> Iterator[tuple[str, Image.Image]]:
+def _opened(path: Path, limits: MediaLimits, *, side: int | None = None) -> Iterator[tuple[str, Image.Image]]:
     with path.open("rb") as file:
         head = _checked_head(path, file, limits)
         media_type = _image_type(path, head)
         _refuse_large_webp(path, head, limits)
         try:
-            image = _open_raw(path, limits) if media_type == _RAW_TYPE else _open(media_type, file)
+            image = _open_raw(path, limits, side) if media_type == _RAW_TYPE else _open(media_type, file)
             with image:
                 _require_pixels(path, image.width * image.height, limits)
                 yield media_type, image
@@ -322,10 +337,15 @@ def _open(media_type: str, file: BinaryIO) -> Image.Image:
     return Image.open(file, formats=[_FORMATS[media_type]])
 
 
-def _open_raw(path: Path, limits: MediaLimits) -> Image.Image:
+def _open_raw(path: Path, limits: MediaLimits, side: int | None) -> Image.Image:
     with importlib.import_module("rawpy").imread(str(path)) as raw:
-        _require_pixels(path, raw.sizes.width * raw.sizes.height, limits)
-        return Image.fromarray(raw.postprocess(use_camera_wb=True))
+        sizes = raw.sizes
+        _require_pixels(path, sizes.width * sizes.height, limits)
+        half = side is not None and max(sizes.width, sizes.height) >= 2 * side
+        image = Image.fromarray(raw.postprocess(use_camera_wb=True, half_size=half))
+    if half:
+        image.info["full_size"] = (image.width * 2, image.height * 2)
+    return image
 
 
 def _refuse_large_webp(path: Path, head: bytes, limits: MediaLimits) -> None:

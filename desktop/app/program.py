@@ -5,7 +5,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +23,7 @@ from desktop.state.reveal import open_file, show_in_folder
 from desktop.state.run_progress import RunProgress
 from desktop.state.session import Session
 from desktop.state.sources import PictureFinder, Sources
+from desktop.state.thumbnail_store import ThumbnailStore
 from desktop.ui.desk import Desk
 from desktop.ui.icon_set import app_icon
 from desktop.ui.main_window import MainWindow
@@ -65,7 +66,7 @@ def new_session(folder: Path, remembered: Remembered) -> Session:
     return Session(
         remembered=remembered,
         sources=Sources(paste_folder=folder / "pasted", name_paste=_paste_name),
-        pictures=Pictures(),
+        pictures=Pictures(thumbnails=ThumbnailStore(folder / "thumbnails")),
         progress=RunProgress(clock=monotonic),
     )
 
@@ -97,12 +98,14 @@ async def serve(session: Session, window: MainWindow) -> int:
 
 async def _attend(session: Session, closed: Callable[[], Awaitable[object]]) -> None:
     from desktop.runtime import open_runtime
+    from desktop.runtime.picture_child import PictureChild
     from desktop.settings import load_settings
     from desktop.state.bridge import Bridge
     from shared.logs import logs_in_file
 
     settings = load_settings()
-    with logs_in_file(settings.paths.log):
+    with logs_in_file(settings.paths.log), closing(PictureChild()) as child:
+        session.pictures.use(child.read)
         async with open_runtime(settings, adopt=True) as runtime:
             bridge = Bridge(core=runtime, session=session, describe=_describe)
             try:

@@ -14,6 +14,7 @@ from desktop.state.remembered import Remembered
 from desktop.state.run_progress import RunProgress
 from desktop.state.session import Session
 from desktop.state.sources import PictureFinder, Sources
+from desktop.state.thumbnail_store import ThumbnailStore
 from desktop.views import CoreUpdate, DevelopRequest, EngineView, JobView, PresetView
 from shared.errors import UsageError
 from shared.jobs.state import JobState
@@ -53,7 +54,7 @@ def a_session(folder: Path, clock: Callable[[], float] = lambda: 0.0) -> Session
     return Session(
         remembered=Remembered(file=folder / "window.ini"),
         sources=Sources(paste_folder=folder / "pasted", name_paste=lambda: "pasted.png"),
-        pictures=Pictures(),
+        pictures=Pictures(thumbnails=ThumbnailStore(folder / "thumbnails")),
         progress=RunProgress(clock=clock),
     )
 

@@ -15,7 +15,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from desktop.state.pictures import Picture
+from desktop.state.picture import Picture
 from desktop.ui.messages import Text, say
 from desktop.ui.theme import Ink
 from desktop.ui.widgets.lens import Lens, fit_scale, lens_rect, moved, zoomed

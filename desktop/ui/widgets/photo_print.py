@@ -3,7 +3,7 @@
 from PySide6.QtCore import QSize, QSizeF, Qt
 from PySide6.QtGui import QPixmap
 
-from desktop.state.pictures import Picture
+from desktop.state.picture import Picture
 
 __all__ = ["PhotoPrint"]
 

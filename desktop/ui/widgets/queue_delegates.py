@@ -24,7 +24,8 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.state.job_table import JobColumn, JobRole
-from desktop.state.pictures import Picture, Pictures
+from desktop.state.picture import Picture
+from desktop.state.pictures import Pictures
 from desktop.ui.icon_set import pixmap
 from desktop.ui.messages import Text, say
 from desktop.ui.theme import Ink, small_font

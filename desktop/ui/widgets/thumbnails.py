@@ -3,7 +3,7 @@
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
-from desktop.state.pictures import Picture
+from desktop.state.picture import Picture
 from desktop.ui.icon_set import pixmap
 from desktop.ui.theme import Ink
 

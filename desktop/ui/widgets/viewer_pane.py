@@ -5,7 +5,8 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from desktop.state.pictures import Picture, Pictures
+from desktop.state.picture import Picture
+from desktop.state.pictures import Pictures
 from desktop.state.spotlight import Spotlight, Subject
 from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
@@ -108,7 +109,7 @@ class ViewerPane(QFrame):
             return None
         key = (path, self._side)
         picture = self._held.get(key) or self._pictures.get(*key)
-        if picture is not None:
+        if picture is not None and picture.readable:
             self._held[key] = picture
         return picture
 

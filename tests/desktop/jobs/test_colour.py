@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 from desktop.jobs.colour import SRGB_PROFILE, in_srgb, is_srgb
 from shared.engines.base import InputFile
 from shared.files import digest_file
+from tests.support.raw_file import write_dng
 
 LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
@@ -48,3 +49,15 @@ def test_other_colours_are_converted_and_keep_orientation_and_transparency(tmp_p
 def test_a_profile_of_other_channels_changes_nothing(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (200, 30, 10)).save(tmp_path / "a.png", icc_profile=LAB)
     assert in_srgb(_file(tmp_path / "a.png"), tmp_path).path == tmp_path / "a.png"
+
+
+def test_what_only_we_can_read_becomes_a_png(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.new("RGB", (16, 8), (200, 30, 10)).save(tmp_path / "a.heic", quality=90)
+    for path in (tmp_path / "a.heic", write_dng(tmp_path / "a.dng", 64, 48, (200, 30, 10))):
+        made = in_srgb(_file(path), tmp_path)
+        assert made.name == path.name
+        with Image.open(made.path) as image:
+            red, green, blue = image.convert("RGB").getpixel((4, 4))  # type: ignore[misc]
+            assert (image.format, red > green, red > blue) == ("PNG", True, True)

@@ -17,6 +17,7 @@ from shared.errors import UsageError
 from shared.jobs.events import Completed, Failed
 from shared.jobs.state import JobState, is_terminal
 from tests.desktop.runtime.conftest import BOUND_S, Pictures, until
+from tests.support.raw_file import write_dng
 
 
 def _ends(changes: list[JobChange]) -> list[str]:
@@ -61,6 +62,17 @@ async def test_a_folder_is_developed_with_its_subfolders_and_one_bad_file_stops_
             assert (picture.format, picture.size) == (kind, (48, 32))
     assert sorted(_ends(events)) == ["Completed"] * 3 + ["Failed"] * 3
     assert list((settings.paths.engine_state / "builtin" / "runs").iterdir()) == []
+
+
+async def test_a_raw_file_is_developed(settings: Settings, pictures: Pictures) -> None:
+    pytest.importorskip("rawpy")
+    path = write_dng(pictures.folder / "a.NEF", 128, 96, (200, 90, 20))
+    async with open_runtime(settings) as runtime:
+        [job_id] = await runtime.develop(DevelopRequest(paths=(path,), preset_id="matte-film"))
+        job = await until(runtime, job_id, lambda job: is_terminal(job.state))
+    assert (job.state, job.error) == (JobState.COMPLETED, None)
+    with Image.open(settings.output_dir / "a.jpg") as made:
+        assert (made.format, made.size) == ("JPEG", (128, 96))
 
 
 async def test_a_job_that_failed_is_retried_alone_once_the_file_is_mended(

@@ -6,7 +6,7 @@ from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from desktop.state.pictures import Picture
+from desktop.state.picture import Picture
 from desktop.ui.widgets.compare_view import CompareView
 
 _RED, _BLUE = QColor("#aa0000"), QColor("#0000aa")
