@@ -30,7 +30,7 @@ from desktop.ui.main_window import MainWindow
 from desktop.ui.messages import Text, say
 from shared.errors import SafelightError, UsageError
 
-__all__ = ["furnish", "hand_over", "new_session", "run_window", "serve"]
+__all__ = ["bell_name", "furnish", "hand_over", "new_session", "run_window", "serve"]
 
 _log = logging.getLogger("safelight.window")
 
@@ -51,7 +51,7 @@ def run_window(
     session = new_session(folder, remembered)
     furnish(window, session)
     session.sources.add(paths)
-    doorbell = Doorbell(name=_bell_name(folder))
+    doorbell = Doorbell(name=bell_name(folder))
     doorbell.rung.connect(session.sources.add)
     doorbell.rung.connect(window.bring_forward)
     with QEventLoop(application) as loop, _reporting(session):
@@ -137,7 +137,7 @@ def _finder(out_folder: Path) -> PictureFinder:
 
 
 def hand_over(folder: Path, paths: Sequence[Path]) -> int:
-    if ring(_bell_name(folder), paths):
+    if ring(bell_name(folder), paths):
         return 0
     print(say(Text.ALREADY_OPEN), file=sys.stderr)  # noqa: T201
     return _NO_CORE
@@ -165,7 +165,7 @@ def _describe(error: Exception) -> str:
     return say(Text.UNEXPECTED, kind=type(error).__name__)
 
 
-def _bell_name(folder: Path) -> str:
+def bell_name(folder: Path) -> str:
     """One name for each data folder; the socket is the user's own."""
     return f"safelight-{sha256(str(folder).encode()).hexdigest()[:16]}"
 

@@ -18,7 +18,8 @@ def create_app() -> typer.Typer:
     """Commands return their exit code."""
     app = typer.Typer(
         name="safelight",
-        help="Develops pictures: a preset applied to every file of a folder.",
+        help="Develops pictures: a preset applied to every file of a folder. "
+        "Without a command, or with files and folders alone, the window opens.",
         no_args_is_help=True,
         invoke_without_command=True,
         add_completion=False,

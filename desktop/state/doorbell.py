@@ -4,21 +4,27 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QDeadlineTimer, QObject, QThread, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 __all__ = ["Doorbell", "ring"]
 
 _WAIT_MS = 2000
+_PATIENCE_MS = 4000
+_PAUSE_MS = 40
 _MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 def ring(name: str, paths: Sequence[Path]) -> bool:
-    """Hand the paths to the first instance; False if it does not answer."""
+    """Hand the paths to the first instance, which may be starting itself; False if it does not answer."""
     socket = QLocalSocket()
+    patience = QDeadlineTimer(_PATIENCE_MS)
     socket.connectToServer(name)
-    if not socket.waitForConnected(_WAIT_MS):
-        return False
+    while not socket.waitForConnected(_WAIT_MS):
+        if patience.hasExpired():
+            return False
+        QThread.msleep(_PAUSE_MS)
+        socket.connectToServer(name)
     socket.write(json.dumps([str(path.absolute()) for path in paths]).encode() + b"\n")
     sent = socket.waitForBytesWritten(_WAIT_MS)
     socket.disconnectFromServer()

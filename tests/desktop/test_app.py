@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
+from pytestqt.qtbot import QtBot
 from qasync import QEventLoop
 
-from desktop.app.program import furnish, new_session, serve
+from desktop.app.program import bell_name, furnish, new_session, serve
+from desktop.state.doorbell import Doorbell
 from desktop.state.instance_lock import take_lock
 from desktop.state.remembered import Remembered
 from desktop.state.session import Session
@@ -69,6 +71,47 @@ def test_a_second_start_without_an_answer_says_so(tmp_path: Path) -> None:
 
     assert ended.returncode == 3
     assert ended.stderr == "Safelight is open already but does not answer: close it, or wait a moment.\n"
+
+
+def test_files_named_at_the_start_reach_the_window(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").touch()
+    code = _FIRST_PAINT.replace("(*_, **__)", "(*_, paths, **__)")
+    code = code.replace("sorted(sys.modules)", "[str(path) for path in paths]")
+    code = code.replace("run_app()", "run_app([pathlib.Path('photo.jpg')])").replace(
+        "json,", "json, pathlib,"
+    )
+
+    ended = _start(code, tmp_path)
+
+    assert json.loads(ended.stdout) == ["photo.jpg"]
+
+
+def test_a_second_start_hands_its_files_to_the_first(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first holds the lock, and listens only after the second has rung: it is starting itself."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").touch()
+    (tmp_path / "folder").mkdir()
+    lock = take_lock(tmp_path / "data" / "window.lock")
+    assert lock is not None
+    second = subprocess.Popen(
+        [sys.executable, "-m", "desktop", "photo.jpg", "folder"],
+        env={
+            **os.environ,
+            "SAFELIGHT_DATA_DIR": str(tmp_path / "data"),
+            "QT_QPA_PLATFORM": "offscreen",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+    )
+    doorbell = Doorbell(name=bell_name(tmp_path / "data"))
+    with qtbot.waitSignal(doorbell.rung, timeout=30_000) as rung:
+        pass
+    doorbell.close()
+    lock.unlock()
+
+    assert rung.args == [(tmp_path / "photo.jpg", tmp_path / "folder")]
+    assert second.wait(30) == 0
 
 
 def _in_window(
