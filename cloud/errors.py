@@ -11,6 +11,7 @@ from shared.errors import FatalError, TransientError, UsageError
 
 __all__ = [
     "BadSettings",
+    "BeingDeleted",
     "Conflict",
     "DatabaseBusy",
     "DatabaseUnavailable",
@@ -112,6 +113,12 @@ class DatabaseBusy(TransientError):
     """A lock or a connection did not come free in time."""
 
     code = "database_busy"
+
+
+class BeingDeleted(TransientError):
+    """What was asked to be kept is on its way out; it may come again once it is gone."""
+
+    code = "being_deleted"
 
 
 class InspectionFailed(TransientError):

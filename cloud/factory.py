@@ -19,6 +19,7 @@ from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.credits import Credits
 from cloud.services.endings import Endings
+from cloud.services.collection import Collection, CollectionRules
 from cloud.services.event_streams import EventStreams
 from cloud.services.health import Health
 from cloud.services.jobs import Jobs
@@ -94,6 +95,20 @@ class Factory:
         return Credits(
             database=self._context.database,
             link=self._context.settings.credits_link,
+            utcnow=self._context.utcnow,
+        )
+
+    def collection(self) -> Collection:
+        settings = self._context.settings
+        rules = CollectionRules(
+            grace=timedelta(seconds=settings.collect_grace_s),
+            unfinished=timedelta(seconds=settings.unfinished_kept_s),
+            stray=timedelta(seconds=settings.strays_kept_s),
+        )
+        return Collection(
+            database=self._context.database,
+            blobs=self._context.blobs,
+            rules=rules,
             utcnow=self._context.utcnow,
         )
 

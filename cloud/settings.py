@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0
     poll_every_s: Annotated[float, Field(gt=0)] = 2.0
     link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
+    collect_every_s: Annotated[float, Field(gt=0)] = 600.0
+    collect_grace_s: Annotated[float, Field(ge=1000)] = 1800.0  # longer than any link is valid
+    unfinished_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
+    strays_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
     log_json: bool = False
 

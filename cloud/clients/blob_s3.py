@@ -11,7 +11,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -43,16 +43,6 @@ _DIGEST = "sha256"  # the name of what we note beside each object
 _UNTYPED = "application/octet-stream"
 _PROBE_BYTES = b"safelight"
 _LINK_TIMEOUT_S = 10.0
-
-
-class _Offset(TypedDict):
-    offset: int
-
-
-class _Part(TypedDict, total=False):
-    """As obstore asks for it."""
-
-    range: tuple[int, int] | _Offset
 
 
 class S3BlobStore:
@@ -251,19 +241,21 @@ class S3BlobStore:
 
     async def _chunks(self, key: str, start: int, end: int | None) -> AsyncIterator[bytes]:
         """Raises BlobMissing, BlobUnavailable."""
-        part: _Part = {}
-        if end is not None:
-            part["range"] = (start, end)
-        elif start:
-            part["range"] = {"offset": start}
         try:
-            found = await obstore.get_async(self._store, checked_key(key), options=part)
+            found = await self._got(checked_key(key), start, end)
             async for chunk in found.stream(min_chunk_size=_CHUNK_BYTES):
                 yield bytes(chunk)
         except _MISSING as error:
             raise BlobMissing("these bytes are not stored", key=key) from error
         except _TROUBLE as error:
             raise _unavailable(error) from error
+
+    async def _got(self, key: str, start: int, end: int | None) -> "obstore.GetResult":
+        if end is not None:
+            return await obstore.get_async(self._store, key, options={"range": (start, end)})
+        if start:
+            return await obstore.get_async(self._store, key, options={"range": {"offset": start}})
+        return await obstore.get_async(self._store, key)
 
     async def _signed(self, method: str, key: str, valid_for: timedelta, **more: dict[str, str]) -> str:
         keys = await asyncio.to_thread(self._keys.frozen)

@@ -1,19 +1,22 @@
 """Artifacts: what is known of stored files."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, select, update
 
+from cloud.errors import BeingDeleted
 from cloud.repositories.now import Clock
-from cloud.repositories.upsert import insert
+from cloud.repositories.upsert import Insert, insert
 from cloud.tables.artifact import ARTIFACTS
 from shared.api.artifacts import ArtifactState
 
 __all__ = ["ArtifactFacts", "ArtifactRecord", "ArtifactRows"]
 
 _A = ARTIFACTS.c
+_IS_READY = _A.state == ArtifactState.READY
+_STAYS = _A.deleting_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class ArtifactFacts:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRecord:
+    """A condemned one is deleted soon, unless it is touched."""
+
     digest: str
     state: ArtifactState
     bytes: int
@@ -36,33 +41,37 @@ class ArtifactRecord:
     problem_code: str | None
     problem_message: str | None
     created_at: datetime
+    derived_from: str | None
+    condemned_at: datetime | None
 
 
 class ArtifactRows:
+    """An artifact that is being deleted is not there, but its digest cannot be announced either."""
+
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
 
     def announce(self, account_id: str, digest: str, size: int) -> ArtifactRecord:
-        """The artifact, wanted if it was not known; one that was refused is wanted again."""
+        """Wanted from now on, unless it is ready. Nothing may be stored under a digest that was not
+        announced shortly before: what nobody wants is deleted. Raises BeingDeleted."""
+        now = self._clock.now()
         statement = insert(self._connection, ARTIFACTS).values(
             account_id=account_id,
             digest=digest,
             state=ArtifactState.WANTED,
             bytes=size,
-            created_at=self._clock.now(),
+            created_at=now,
+            touched_at=now,
         )
-        self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[_A.account_id, _A.digest],
-                set_={
-                    "state": ArtifactState.WANTED,
-                    "bytes": size,
-                    "problem_code": None,
-                    "problem_message": None,
-                },
-                where=_A.state != ArtifactState.READY,
-            )
+        self._upsert(
+            statement,
+            {
+                "state": case((_IS_READY, _A.state), else_=ArtifactState.WANTED),
+                "bytes": case((_IS_READY, _A.bytes), else_=size),
+                "problem_code": None,
+                "problem_message": None,
+            },
         )
         [found] = self.find_all(account_id, (digest,))
         return found
@@ -72,55 +81,69 @@ class ArtifactRows:
 
     def find_all(self, account_id: str, digests: Collection[str]) -> tuple[ArtifactRecord, ...]:
         rows = self._connection.execute(
-            select(
-                _A.digest,
-                _A.state,
-                _A.bytes,
-                _A.media_type,
-                _A.width,
-                _A.height,
-                _A.problem_code,
-                _A.problem_message,
-                _A.created_at,
-            ).where(_A.account_id == account_id, _A.digest.in_(digests))
+            select(*_COLUMNS).where(_A.account_id == account_id, _A.digest.in_(digests), _STAYS)
         )
         return tuple(ArtifactRecord(**{**row._mapping, "state": ArtifactState(row.state)}) for row in rows)
 
-    def accept(self, account_id: str, digest: str, facts: ArtifactFacts) -> None:
+    def touch(self, account_id: str, digests: Collection[str]) -> int:
+        """They are kept for as long again, condemned or not; how many there were to keep."""
+        touched = self._connection.execute(
+            update(ARTIFACTS)
+            .where(_A.account_id == account_id, _A.digest.in_(digests), _STAYS)
+            .values(touched_at=self._clock.now(), condemned_at=None)
+        )
+        return touched.rowcount
+
+    def accept(
+        self, account_id: str, digest: str, facts: ArtifactFacts, *, derived_from: str | None = None
+    ) -> None:
+        now = self._clock.now()
+        origin = {} if derived_from is None else {"derived_from": derived_from}
         self._connection.execute(
             update(ARTIFACTS)
-            .where(_A.account_id == account_id, _A.digest == digest)
-            .values(
-                state=ArtifactState.READY,
-                media_type=facts.media_type,
-                width=facts.width,
-                height=facts.height,
-                ready_at=self._clock.now(),
-            )
+            .where(_A.account_id == account_id, _A.digest == digest, _STAYS)
+            .values(**self._ready(facts), touched_at=now, condemned_at=None, **origin)
         )
 
     def refuse(self, account_id: str, digest: str, code: str, message: str) -> None:
         self._connection.execute(
             update(ARTIFACTS)
-            .where(_A.account_id == account_id, _A.digest == digest, _A.state == ArtifactState.WANTED)
+            .where(_A.account_id == account_id, _A.digest == digest, _A.state == ArtifactState.WANTED, _STAYS)
             .values(state=ArtifactState.REFUSED, problem_code=code, problem_message=message)
         )
 
     def add_made(self, account_id: str, digest: str, size: int, facts: ArtifactFacts) -> None:
-        """Bytes that a job made and that were checked: ready at once, whatever was known before."""
-        ready = {
+        """Bytes that a job made and that were checked: ready at once, whatever was known before.
+
+        Raises BeingDeleted.
+        """
+        now = self._clock.now()
+        ready = {**self._ready(facts), "bytes": size}
+        statement = insert(self._connection, ARTIFACTS).values(
+            account_id=account_id, digest=digest, created_at=now, touched_at=now, **ready
+        )
+        self._upsert(statement, ready)
+
+    def _ready(self, facts: ArtifactFacts) -> dict[str, object]:
+        return {
             "state": ArtifactState.READY,
-            "bytes": size,
             "media_type": facts.media_type,
             "width": facts.width,
             "height": facts.height,
             "ready_at": self._clock.now(),
+            "problem_code": None,
+            "problem_message": None,
         }
-        statement = insert(self._connection, ARTIFACTS).values(
-            account_id=account_id, digest=digest, created_at=self._clock.now(), **ready
-        )
-        self._connection.execute(
+
+    def _upsert(self, statement: Insert, changes: Mapping[str, object]) -> None:
+        touched = {**changes, "touched_at": self._clock.now(), "condemned_at": None}
+        done = self._connection.execute(
             statement.on_conflict_do_update(
-                index_elements=[_A.account_id, _A.digest], set_=ready, where=_A.state != ArtifactState.READY
-            )
+                index_elements=[_A.account_id, _A.digest], set_=touched, where=_STAYS
+            ).returning(_A.digest)
         )
+        if done.first() is None:
+            raise BeingDeleted("this file is just being deleted; send it again in a moment")
+
+
+_COLUMNS = [_A[field.name] for field in fields(ArtifactRecord)]

@@ -9,6 +9,7 @@ from cloud.repositories.artifacts import ArtifactRows
 from cloud.repositories.audit import AuditRows
 from cloud.repositories.batches import BatchRows
 from cloud.repositories.claims import ClaimRows
+from cloud.repositories.collection import CollectionRows
 from cloud.repositories.credit_audit import CreditAuditRows
 from cloud.repositories.credits import CreditRows
 from cloud.repositories.events import EventRows
@@ -34,6 +35,7 @@ class Unit:
         self.audit = AuditRows(connection, clock)
         self.batches = BatchRows(connection, clock)
         self.claims = ClaimRows(connection, clock)
+        self.collection = CollectionRows(connection, clock)
         self.credit_audit = CreditAuditRows(connection, clock)
         self.credits = CreditRows(connection, clock)
         self.events = EventRows(connection, clock)

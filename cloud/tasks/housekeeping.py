@@ -16,10 +16,16 @@ __all__ = ["chores", "keep_house"]
 _OUTBOX_EVERY_S = 5.0
 _EXPIRY_EVERY_S = 30.0
 _RETENTION_EVERY_S = 600.0
+_SWEEP_EVERY_S = 24 * 3600.0
 
 
 def _reaping(context: ProcessContext) -> Chore:
     return Chore("reap", context.settings.reap_every_s, Factory(context).attempts().reap)
+
+
+def _sweeping(context: ProcessContext) -> Chore:
+    """Too long for a turn, and files left behind are this machine's own."""
+    return Chore("sweep", _SWEEP_EVERY_S, Factory(context).collection().sweep)
 
 
 def chores(context: ProcessContext) -> tuple[Chore, ...]:
@@ -29,15 +35,17 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
         Chore("publish", _OUTBOX_EVERY_S, factory.publisher().publish),
         Chore("expire", _EXPIRY_EVERY_S, factory.waiting().expire),
         Chore("forget_seats", _RETENTION_EVERY_S, factory.waiting().forget_seats),
+        Chore("collect", context.settings.collect_every_s, factory.collection().collect),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
     )
 
 
 async def keep_house(context: ProcessContext) -> None:
     """Until cancelled."""
+    own = (_reaping(context), _sweeping(context))
     async with asyncio.TaskGroup() as house:
         if context.settings.redis_url is None:
-            house.create_task(run_on_timers((_reaping(context), *chores(context))), name="timers")
+            house.create_task(run_on_timers((*own, *chores(context))), name="timers")
         else:
-            house.create_task(run_on_timers((_reaping(context),)), name="timers")
+            house.create_task(run_on_timers(own), name="timers")
             house.create_task(run_on_arq(chores(context), redis_url=context.settings.redis_url), name="turns")

@@ -117,3 +117,13 @@ def test_doctor_tries_the_storage(runner: CliRunner, s3_server: S3Server) -> Non
     ill = runner.invoke(app, ["doctor"], env=more)
     assert ill.exit_code == 1
     assert "✗ storage: s3://safelight-test/doctor — the artifact store cannot be used" in ill.stdout
+
+
+def test_artifacts_are_audited_and_swept(runner: CliRunner) -> None:
+    swept = runner.invoke(app, ["artifacts", "sweep"])
+    assert (swept.exit_code, swept.stdout) == (
+        0,
+        "0 artifacts were kept long enough, 0 files belonged to none\n",
+    )
+    audited = runner.invoke(app, ["artifacts", "audit"])
+    assert (audited.exit_code, audited.stdout) == (0, "0 artifacts, 0 missing, 0 strays\n")
