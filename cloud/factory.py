@@ -14,18 +14,20 @@ from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
+from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.credits import Credits
+from cloud.services.drafts import Drafts
 from cloud.services.endings import Endings
-from cloud.services.collection import Collection, CollectionRules
 from cloud.services.event_streams import EventStreams
 from cloud.services.health import Health
 from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
 from cloud.services.links import Links
 from cloud.services.presets import Presets
+from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
 from cloud.services.retention import Retention
 from cloud.services.servers import Servers
@@ -53,6 +55,7 @@ class ProcessContext:
     inspector: Inspector
     redis: RedisLink | None
     presets: Mapping[str, Preset]
+    pricing: Pricing
     signer: LinkSigner
     box: SecretBox
     utcnow: Callable[[], datetime]
@@ -98,20 +101,6 @@ class Factory:
             utcnow=self._context.utcnow,
         )
 
-    def collection(self) -> Collection:
-        settings = self._context.settings
-        rules = CollectionRules(
-            grace=timedelta(seconds=settings.collect_grace_s),
-            unfinished=timedelta(seconds=settings.unfinished_kept_s),
-            stray=timedelta(seconds=settings.strays_kept_s),
-        )
-        return Collection(
-            database=self._context.database,
-            blobs=self._context.blobs,
-            rules=rules,
-            utcnow=self._context.utcnow,
-        )
-
     def event_streams(self) -> EventStreams:
         return EventStreams(database=self._context.database, broadcast=self._context.broadcast)
 
@@ -128,6 +117,8 @@ class Factory:
             database=self._context.database,
             queue=self._context.queue,
             endings=self._endings(),
+            accepting=self._accepting(),
+            drafts=self._drafts(),
             presets=self.presets(),
             links=self._links(),
             utcnow=self._context.utcnow,
@@ -165,6 +156,22 @@ class Factory:
             utcnow=self._context.utcnow,
         )
 
+    def _accepting(self) -> Accepting:
+        return Accepting(
+            database=self._context.database,
+            queue=self._context.queue,
+            credits=self.credits(),
+            utcnow=self._context.utcnow,
+        )
+
+    def _drafts(self) -> Drafts:
+        return Drafts(
+            presets=self.presets(),
+            pricing=self._context.pricing,
+            longest=timedelta(seconds=self._context.settings.queue_time_s),
+            link=self._context.settings.credits_link,
+        )
+
     def _endings(self) -> Endings:
         return Endings()
 
@@ -197,6 +204,7 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             inspector=inspector,
             redis=redis,
             presets=_shipped_presets(),
+            pricing=Pricing(rates=Rates(settings.credits_per_s, settings.credits_per_s_by_class)),
             signer=_signer(settings),
             box=SecretBox(settings.sealing_keys()),
             utcnow=_utcnow,

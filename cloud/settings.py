@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000  # 0: any that is free
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    credits_per_s: Annotated[float, Field(gt=0)] = 0.1  # of a server's time, where prices are measured
+    credits_per_s_by_class: dict[str, Annotated[float, Field(gt=0)]] = {}
     credits_url: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
     allowed_hosts: _Words = ("127.0.0.1", "localhost", "[::1]")  # beside the one of public_url
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
@@ -88,10 +90,6 @@ class Settings(BaseSettings):
     queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0
     poll_every_s: Annotated[float, Field(gt=0)] = 2.0
     link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
-    collect_every_s: Annotated[float, Field(gt=0)] = 600.0
-    collect_grace_s: Annotated[float, Field(ge=1000)] = 1800.0  # longer than any link is valid
-    unfinished_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
-    strays_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
     log_json: bool = False
 

@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
@@ -41,18 +42,15 @@ class EventRows:
         self._clock = clock
 
     def add(self, account_id: str, event: JobEvent) -> None:
-        self._add(account_id, event.job_id, dump_event(event))
+        self.add_all(account_id, (event,))
+
+    def add_all(self, account_id: str, events: Sequence[JobEvent]) -> None:
+        """In this order."""
+        rows = [_row(account_id, event.job_id, dump_event(event)) for event in events]
+        self._connection.execute(_ADD, [row | self._clock.stamps for row in rows])
 
     def add_batch_completed(self, account_id: str, event: BatchCompleted) -> None:
-        self._add(account_id, event.job_id, dump_batch_completed(event))
-
-    def _add(self, account_id: str, job_id: str, data: Mapping[str, JsonValue]) -> None:
-        row = {
-            "account_id": account_id,
-            "job_id": job_id,
-            "kind": data["event"],
-            "body": json.dumps(data, separators=(",", ":")),
-        }
+        row = _row(account_id, event.job_id, dump_batch_completed(event))
         self._connection.execute(_ADD, row | self._clock.stamps)
 
     def number_unpublished(self, limit: int) -> tuple[LastingEvent, ...]:
@@ -134,3 +132,12 @@ class EventRows:
             ).scalar_one()
             numbers[account_id] = iter(range(last - count + 1, last + 1))
         return numbers
+
+
+def _row(account_id: str, job_id: str, data: Mapping[str, JsonValue]) -> dict[str, Any]:
+    return {
+        "account_id": account_id,
+        "job_id": job_id,
+        "kind": data["event"],
+        "body": json.dumps(data, separators=(",", ":")),
+    }

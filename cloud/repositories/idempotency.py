@@ -34,12 +34,13 @@ class IdempotencyRows:
         row = {"account_id": account_id, "key": key, "request_digest": request_digest, "answer": answer}
         take = _take(self._connection.dialect.name)
         taken = self._connection.execute(take, row | self._clock.stamps).first()
-        if taken is not None:
-            return None
+        return None if taken is not None else self.find(account_id, key)
+
+    def find(self, account_id: str, key: str) -> StoredAnswer | None:
         stored = self._connection.execute(
             select(_T.request_digest, _T.answer).where(_T.account_id == account_id, _T.key == key)
-        ).one()
-        return StoredAnswer(stored.request_digest, stored.answer)
+        ).one_or_none()
+        return None if stored is None else StoredAnswer(stored.request_digest, stored.answer)
 
 
 @cache

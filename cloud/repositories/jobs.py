@@ -2,19 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from cloud.repositories.lanes import Lane
-from cloud.repositories.now import NOW, Clock
-from cloud.tables.job import JOBS, OUTPUTS
+from cloud.repositories.now import LATER, NOW, Clock
+from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
 from shared.errors import JsonValue
 from shared.jobs.events import Output, OutputKind, StageName
 from shared.jobs.state import JobState
 
-__all__ = ["InputName", "JobFilter", "JobRecord", "JobRows", "NewJob", "inputs_of"]
+__all__ = ["AttemptRecord", "InputName", "JobFilter", "JobRecord", "JobRows", "NewJob", "inputs_of"]
 
+_A = ATTEMPTS.c
 _J = JOBS.c
 
 
@@ -28,6 +30,8 @@ class InputName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
+    """`expires_in` is how long it may wait; without, as long as everything may. `price_basis` is JSON."""
+
     id: str
     lane: Lane
     preset_version: str
@@ -36,6 +40,12 @@ class NewJob:
     inputs: Mapping[str, tuple[InputName, ...]]
     idempotency_key: str | None = None
     retry_of: str | None = None
+    price: int = 0
+    price_basis: str | None = None
+    expected_s: float | None = None
+    expires_in: timedelta | None = None
+    batch_id: str | None = None
+    batch_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +75,12 @@ class JobRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    price: int
+    price_basis: str | None
+    expected_s: float | None
+    expires_at: datetime | None
+    batch_id: str | None
+    batch_index: int | None
     outputs: tuple[Output, ...]
 
     @property
@@ -73,16 +89,33 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One try at a job; `begun_at` is when its execution began, `end` how it ended."""
+
+    number: int
+    engine: str | None
+    server_class: str | None
+    claimed_at: datetime
+    begun_at: datetime | None
+    ended_at: datetime | None
+    end: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """`before` is the number of the last job of the page before."""
+    """`before` is the number of the last job of the page before; `created_until` is not among them."""
 
     states: tuple[JobState, ...] = ()
     preset_id: str | None = None
+    batch_id: str | None = None
+    created_from: datetime | None = None
+    created_until: datetime | None = None
     idempotency_key: str | None = None
     before: int | None = None
 
 
 _ADD = insert(JOBS).values(created_at=NOW, queued_at=NOW).inline()  # built once
+_ADD_EXPIRING = insert(JOBS).values(created_at=NOW, queued_at=NOW, expires_at=LATER).inline()
 _COLUMNS = [_J[field.name] for field in fields(JobRecord) if field.name != "outputs"]
 
 
@@ -92,25 +125,15 @@ class JobRows:
         self._clock = clock
 
     def add(self, job: NewJob) -> None:
-        row = {
-            "id": job.id,
-            "account_id": job.lane.account_id,
-            "pool": job.lane.pool,
-            "priority": job.lane.priority,
-            "preset_id": job.lane.preset,
-            "preset_version": job.preset_version,
-            "preset_digest": job.preset_digest,
-            "models": job.lane.models,
-            "values": job.values,
-            "inputs": _inputs_data(job.inputs),
-            "idempotency_key": job.idempotency_key,
-            "retry_of": job.retry_of,
-            "state": JobState.QUEUED,
-            "attempt": 0,
-            "crashes": 0,
-            "alone": False,
-        }
-        self._connection.execute(_ADD, row | self._clock.stamps)
+        self.add_all((job,))
+
+    def add_all(self, jobs: Sequence[NewJob]) -> None:
+        """In this order; all may wait equally long."""
+        expires_in = jobs[0].expires_in
+        stamps = self._clock.stamps if expires_in is None else self._clock.stamps_until(expires_in)
+        self._connection.execute(
+            _ADD if expires_in is None else _ADD_EXPIRING, [_row(job) | stamps for job in jobs]
+        )
 
     def find(self, account_id: str, job_id: str) -> JobRecord | None:
         """With its outputs; another account's job is not there."""
@@ -119,6 +142,23 @@ class JobRows:
         ).one_or_none()
         return None if row is None else _record(row._mapping, self._outputs([row.id]))
 
+    def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
+        """The first one first."""
+        rows = self._connection.execute(
+            select(
+                _A.attempt.label("number"),
+                _A.engine,
+                func.coalesce(_A.server_class, _A.engine).label("server_class"),
+                _A.claimed_at,
+                _A.begun_at,
+                _A.ended_at,
+                _A.end,
+            )
+            .where(_A.job_id == job_id)
+            .order_by(_A.attempt)
+        )
+        return tuple(AttemptRecord(**row._mapping) for row in rows)
+
     def page(self, account_id: str, wanted: JobFilter, limit: int) -> tuple[JobRecord, ...]:
         """Newest first."""
         query = select(*_COLUMNS).where(_J.account_id == account_id)
@@ -126,6 +166,12 @@ class JobRows:
             query = query.where(_J.state.in_(wanted.states))
         if wanted.preset_id is not None:
             query = query.where(_J.preset_id == wanted.preset_id)
+        if wanted.batch_id is not None:
+            query = query.where(_J.batch_id == wanted.batch_id)
+        if wanted.created_from is not None:
+            query = query.where(_J.created_at >= wanted.created_from)
+        if wanted.created_until is not None:
+            query = query.where(_J.created_at < wanted.created_until)
         if wanted.idempotency_key is not None:
             query = query.where(_J.idempotency_key == wanted.idempotency_key)
         if wanted.before is not None:
@@ -157,6 +203,32 @@ class JobRows:
             )
             found[row.job_id] = (*found.get(row.job_id, ()), output)
         return found
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "account_id": job.lane.account_id,
+        "pool": job.lane.pool,
+        "priority": job.lane.priority,
+        "preset_id": job.lane.preset,
+        "preset_version": job.preset_version,
+        "preset_digest": job.preset_digest,
+        "models": job.lane.models,
+        "values": job.values,
+        "inputs": _inputs_data(job.inputs),
+        "idempotency_key": job.idempotency_key,
+        "retry_of": job.retry_of,
+        "state": JobState.QUEUED,
+        "attempt": 0,
+        "crashes": 0,
+        "alone": False,
+        "price": job.price,
+        "price_basis": job.price_basis,
+        "expected_s": job.expected_s,
+        "batch_id": job.batch_id,
+        "batch_index": job.batch_index,
+    }
 
 
 def inputs_of(data: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, tuple[InputName, ...]]:

@@ -64,15 +64,15 @@ class LaneRows:
         self._connection = connection
         self._clock = clock
 
-    def enter(self, lane: Lane) -> None:
-        """One more job waits here, from now. The last statement of a transaction: it locks the lane."""
+    def enter(self, lane: Lane, *, count: int = 1) -> None:
+        """So many jobs more wait here, from now. Among the last of a transaction: it locks the lane."""
         row = {
             "pool": lane.pool,
             "priority": lane.priority,
             "account_id": lane.account_id,
             "preset_id": lane.preset,
             "models": lane.models,
-            "waiting": 1,
+            "waiting": count,
         }
         self._connection.execute(_enter(self._connection.dialect.name), row | self._clock.stamps)
 
@@ -117,7 +117,7 @@ def _enter(dialect: str) -> Insert:
     """Built once: this is asked with every submission."""
     statement = insert_for(dialect, LANES).values(oldest_at=NOW)
     return statement.on_conflict_do_update(
-        index_elements=list(LANES.primary_key), set_={"waiting": _L.waiting + 1}
+        index_elements=list(LANES.primary_key), set_={"waiting": _L.waiting + statement.excluded.waiting}
     )
 
 

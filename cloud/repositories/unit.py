@@ -19,6 +19,7 @@ from cloud.repositories.keys import KeyRows
 from cloud.repositories.lanes import LaneRows
 from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
+from cloud.repositories.run_times import RunTimeRows
 from cloud.repositories.seats import SeatRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.waiting import WaitingRows
@@ -44,6 +45,7 @@ class Unit:
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
         self.leads = LeadRows(connection, clock)
+        self.run_times = RunTimeRows(connection, clock)
         self.seats = SeatRows(connection, clock)
         self.servers = ServerRows(connection, clock)
         self.waiting = WaitingRows(connection, clock, self.lanes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 
 from cloud.repositories.lanes import Lane, LaneRows, in_lane
 from cloud.repositories.now import Clock
@@ -41,9 +41,14 @@ class WaitingRows:
     def end_lane(self, lane: Lane, state: JobState, *, limit: int, **values: Any) -> tuple[EndedJob, ...]:
         return self._end(self._some(limit, in_lane(lane)), state=state, **values)
 
+    def end_late(self, state: JobState, *, limit: int) -> tuple[EndedJob, ...]:
+        """Those that have waited as long as they may."""
+        return self._end(self._some(limit, _J.expires_at < self._clock.now()), state=state)
+
     def end_older(self, age: timedelta, state: JobState, *, limit: int) -> tuple[EndedJob, ...]:
-        """Those that have waited for longer."""
-        return self._end(self._some(limit, _J.queued_at < self._clock.now(-age)), state=state)
+        """Those that do not say how long they may wait, and have waited for longer than this."""
+        late = and_(_J.expires_at.is_(None), _J.queued_at < self._clock.now(-age))
+        return self._end(self._some(limit, late), state=state)
 
     def _some(self, limit: int, condition: ColumnElement[bool]) -> ColumnElement[bool]:
         numbers = (

@@ -3,12 +3,13 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from cloud.repositories.jobs import JobFilter
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
-from cloud.services.jobs import Submitted
-from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from cloud.services.accepting import Submitted
+from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.jobs.state import JobState
 
 __all__ = ["JobId", "router"]
@@ -29,29 +30,42 @@ _Key = Annotated[
 _PRINTABLE = r"^[\x21-\x7e]+$"
 
 
-@router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 403, 409, 422))
+@router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 402, 403, 409, 413, 422))
 async def submit_job(request: JobRequest, caller: Called, factory: Made, key: _Key = None) -> Response:
     """Accept one job: a preset on named artifacts. `Idempotent-Replayed: true` marks a repeated answer."""
     return _accepted(await factory.jobs().submit(caller, request, key=key))
 
 
+class JobQuery(BaseModel):
+    """Which jobs are listed; each narrows it further."""
+
+    state: Annotated[list[JobState] | None, Field(max_length=7)] = None
+    preset: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
+    batch: Annotated[str | None, Field(max_length=36, pattern=_PRINTABLE)] = None
+    created_from: Annotated[AwareDatetime | None, Field(description="Made then or later")] = None
+    created_until: Annotated[AwareDatetime | None, Field(description="Made before")] = None
+    idempotency_key: Annotated[str | None, Field(max_length=255, pattern=_PRINTABLE)] = None
+    cursor: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
 @router.get("", responses=errors(401, 403, 422))
-async def list_jobs(
-    caller: Called,
-    factory: Made,
-    state: Annotated[list[JobState] | None, Query(max_length=7)] = None,
-    preset: Annotated[str | None, Query(max_length=100, pattern=_PRINTABLE)] = None,
-    idempotency_key: Annotated[str | None, Query(max_length=255, pattern=_PRINTABLE)] = None,
-    cursor: Annotated[str | None, Query(max_length=100, pattern=_PRINTABLE)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> JobPage:
+async def list_jobs(query: Annotated[JobQuery, Query()], caller: Called, factory: Made) -> JobPage:
     """The account's jobs, newest first."""
-    wanted = JobFilter(states=tuple(state or ()), preset_id=preset, idempotency_key=idempotency_key)
-    return await factory.jobs().page(caller, wanted, cursor=cursor, limit=limit)
+    wanted = JobFilter(
+        states=tuple(query.state or ()),
+        preset_id=query.preset,
+        batch_id=query.batch,
+        created_from=query.created_from,
+        created_until=query.created_until,
+        idempotency_key=query.idempotency_key,
+    )
+    return await factory.jobs().page(caller, wanted, cursor=query.cursor, limit=query.limit)
 
 
 @router.get("/{job_id}", responses=errors(401, 403, 404, 422))
-async def show_job(job_id: JobId, caller: Called, factory: Made) -> Job:
+async def show_job(job_id: JobId, caller: Called, factory: Made) -> JobDetail:
+    """With its attempts and its receipt."""
     return await factory.jobs().show(caller, job_id)
 
 
@@ -62,7 +76,10 @@ async def cancel_job(job_id: JobId, caller: Called, factory: Made) -> Job:
 
 
 @router.post(
-    "/{job_id}/retry", status_code=202, response_model=JobAccepted, responses=errors(401, 403, 404, 409, 422)
+    "/{job_id}/retry",
+    status_code=202,
+    response_model=JobAccepted,
+    responses=errors(401, 402, 403, 404, 409, 413, 422),
 )
 async def retry_job(job_id: JobId, caller: Called, factory: Made, key: _Key = None) -> Response:
     """A new job like this one, with `retry_of`."""

@@ -63,6 +63,8 @@ class Endings:
     def note(self, unit: Unit, ending: Ending) -> None:
         """In the transaction that changed the job's state."""
         unit.events.add(ending.account_id, ending.event)
+        if ending.state is JobState.COMPLETED:
+            unit.run_times.add_of(ending.job_id)
         if ending.price:
             settle(unit, ending.job_id, ending.state)
         if ending.batch_id is not None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping
 
-from cloud.errors import InputNotReady, InvalidRequest
+from cloud.errors import InputNotReady, InvalidRequest, TooLarge
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.jobs import InputName
+from cloud.services.plans import Entitlements
 from shared.api.artifacts import ArtifactState
 from shared.presets.manifest import InputKind, InputLimits, Manifest, PresetInput
 
-__all__ = ["check_inputs"]
+__all__ = ["check_inputs", "check_sizes"]
 
 
 def check_inputs(
@@ -27,6 +28,31 @@ def check_inputs(
         _check_count(item, len(files))
         for file in files:
             _check_file(item, file, known.get(file.digest))
+
+
+def check_sizes(
+    allowed: Entitlements, given: Mapping[str, Collection[InputName]], artifacts: Collection[ArtifactRecord]
+) -> None:
+    """Raises TooLarge for what the plan has no room for, whenever it was uploaded."""
+    known = {artifact.digest: artifact for artifact in artifacts}
+    for name, files in given.items():
+        for file in files:
+            artifact = known[file.digest]
+            pixels = (artifact.width or 0) * (artifact.height or 0)
+            if artifact.bytes > allowed.max_upload_bytes:
+                raise TooLarge(
+                    f"{file.name} has {artifact.bytes} bytes; this plan takes {allowed.max_upload_bytes}",
+                    field=f"inputs.{name}",
+                    file=file.name,
+                    max_bytes=allowed.max_upload_bytes,
+                )
+            if pixels > allowed.max_pixels:
+                raise TooLarge(
+                    f"{file.name} has {pixels} pixels; this plan takes {allowed.max_pixels}",
+                    field=f"inputs.{name}",
+                    file=file.name,
+                    max_pixels=allowed.max_pixels,
+                )
 
 
 def _check_count(item: PresetInput, count: int) -> None:

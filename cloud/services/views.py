@@ -1,14 +1,18 @@
 """Records as the wire models that clients see: nothing internal among them."""
 
+from collections.abc import Collection, Sequence
+
 from cloud.repositories.artifacts import ArtifactRecord
-from cloud.repositories.jobs import JobRecord
+from cloud.repositories.credits import Entry, EntryKind
+from cloud.repositories.jobs import AttemptRecord, JobRecord
 from cloud.services.links import Links
 from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
-from shared.api.jobs import Job, JobFailure, JobInput, JobOutput
+from shared.api.credits import PriceBasis, Receipt
+from shared.api.jobs import Job, JobAttempt, JobDetail, JobFailure, JobInput, JobOutput
 from shared.jobs.events import Output
 from shared.jobs.state import JobState
 
-__all__ = ["artifact_view", "job_view"]
+__all__ = ["artifact_view", "job_detail", "job_view"]
 
 
 def job_view(job: JobRecord, links: Links) -> Job:
@@ -33,8 +37,41 @@ def job_view(job: JobRecord, links: Links) -> Job:
         failure=_failure_view(job),
         retry_of=job.retry_of,
         idempotency_key=job.idempotency_key,
+        price=job.price,
+        expected_s=job.expected_s,
+        expires_at=job.expires_at,
+        batch=job.batch_id,
         status_url=links.job(job.id),
         events_url=links.events(job.id),
+    )
+
+
+def job_detail(
+    job: JobRecord, attempts: Sequence[AttemptRecord], entries: Collection[Entry], links: Links
+) -> JobDetail:
+    """`entries` are the job's own."""
+    at = {entry.kind: entry.at for entry in entries}
+    return JobDetail(
+        **dict(job_view(job, links)),
+        attempts=[
+            JobAttempt(
+                number=attempt.number,
+                engine=attempt.engine,
+                server_class=attempt.server_class,
+                claimed_at=attempt.claimed_at,
+                started_at=attempt.begun_at,
+                ended_at=attempt.ended_at,
+                end=attempt.end,
+            )
+            for attempt in attempts
+        ],
+        receipt=Receipt(
+            price=job.price,
+            basis=None if job.price_basis is None else PriceBasis.model_validate_json(job.price_basis),
+            reserved_at=at.get(EntryKind.RESERVE),
+            captured_at=at.get(EntryKind.CAPTURE),
+            released_at=at.get(EntryKind.RELEASE),
+        ),
     )
 
 

@@ -76,7 +76,10 @@ class Waiting:
         """End what has waited for too long; how many jobs that were."""
 
         def work(unit: Unit) -> int:
-            ended = unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE)
+            ended = (
+                *unit.waiting.end_late(JobState.EXPIRED, limit=_MOST_AT_ONCE),
+                *unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE),
+            )
             for job in ended:
                 event = Expired(job_id=job.job_id, attempt=job.attempt, at=self._utcnow())
                 self._endings.note(unit, Ending.of(job, event))

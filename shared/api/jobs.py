@@ -7,10 +7,22 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.artifacts import Digest, Link
+from shared.api.credits import Receipt
 from shared.jobs.events import OutputKind, StageName
 from shared.jobs.state import JobState
 
-__all__ = ["Job", "JobAccepted", "JobFailure", "JobInput", "JobOutput", "JobPage", "JobRequest", "Priority"]
+__all__ = [
+    "Job",
+    "JobAccepted",
+    "JobAttempt",
+    "JobDetail",
+    "JobFailure",
+    "JobInput",
+    "JobOutput",
+    "JobPage",
+    "JobRequest",
+    "Priority",
+]
 
 _Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -34,7 +46,8 @@ class JobInput(BaseModel):
 class JobRequest(BaseModel):
     """One preset on named inputs. `values` not given are the preset's defaults.
 
-    With `preset_version`, the job is refused where the server has another version.
+    With `preset_version`, the job is refused where the server has another version; with `max_price`,
+    where it would cost more. It expires if it has waited for `expires_in_s`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,15 +56,23 @@ class JobRequest(BaseModel):
     preset_version: Annotated[str, Field(max_length=50)] | None = None
     inputs: Annotated[dict[str, Annotated[list[JobInput], Field(max_length=64)]], Field(max_length=16)]
     values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}
+    priority: Priority = Priority.NORMAL
+    expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
+    max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class JobAccepted(BaseModel):
-    """The answer to a submission; a repeat with the same Idempotency-Key is given the same one."""
+    """The answer to a submission; a repeat with the same Idempotency-Key is given the same one.
+
+    `price`, in whole credits, is fixed from here on; `expected_s` is how long the run should take.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     id: str
     state: JobState
+    price: int
+    expected_s: float | None
     status_url: str
     events_url: str
 
@@ -82,7 +103,10 @@ class JobFailure(BaseModel):
 
 
 class Job(BaseModel):
-    """`attempt` is 0 until a worker takes the job. `stage` is set while it is processing."""
+    """`attempt` is 0 until a worker takes the job. `stage` is set while it is processing.
+
+    If it still waits at `expires_at`, it expires. `batch` is the id of the one that it belongs to.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -102,8 +126,32 @@ class Job(BaseModel):
     failure: JobFailure | None
     retry_of: str | None
     idempotency_key: str | None
+    price: int
+    expected_s: float | None
+    expires_at: datetime | None
+    batch: str | None
     status_url: str
     events_url: str
+
+
+class JobAttempt(BaseModel):
+    """One try: `started_at` is when its execution began. `end` is completed, failed, cancelled, lost
+    (its worker or server went) or another way of coming to nothing; None while it goes on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    engine: str | None
+    server_class: str | None
+    claimed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    end: str | None
+
+
+class JobDetail(Job):
+    attempts: list[JobAttempt]
+    receipt: Receipt
 
 
 class JobPage(BaseModel):

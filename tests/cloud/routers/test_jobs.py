@@ -23,6 +23,8 @@ async def test_accepted_job_is_queued_and_found(client: Client) -> None:
     assert accepted == {
         "id": job_id,
         "state": "queued",
+        "price": 0,
+        "expected_s": None,
         "status_url": f"{BASE}/api/v1/jobs/{job_id}",
         "events_url": f"{BASE}/api/v1/jobs/{job_id}/events",
     }
