@@ -46,15 +46,15 @@ class Closing:
     async def cancelled(self, job: Job, engine: Engine | None = None) -> None:
         await self._close(job, engine, lambda c: rows.cancel_job(c, job.id, now=_now()))
 
-    async def called_off(self, job: Job) -> None:
-        """A hot folder's job whose file is not there, or another one: it never ran, and may come again."""
+    async def called_off(self, job: Job, engine: Engine | None = None) -> None:
+        """A hot folder's job whose file is not there, or another one: that may come again."""
 
         def record(connection: sqlite3.Connection) -> None:
             if job.order.ledger_key is not None:
                 ledger.set_withdrawn(connection, job.order.ledger_key, withdrawn=True)
             rows.cancel_job(connection, job.id, now=_now())
 
-        await self._close(job, None, record)
+        await self._close(job, engine, record)
 
     async def clear_up(self, job: Job, engine: Engine | None) -> None:
         """What a dead process left undone. An engine that does not answer is asked again another time."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from desktop.catalog import Catalog
 from desktop.jobs.absence import check_source_folder
@@ -24,7 +24,7 @@ from desktop.jobs.reuse import made_before
 from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input
 from desktop.store import jobs as rows
 from desktop.store.database import Database
-from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
+from desktop.store.job import DeliveredOutput, EngineChoice, GraphRecipe, Job, JobError, PresetRecipe
 from desktop.store.twins import begin_copy
 from shared.engines.base import (
     Engine,
@@ -53,11 +53,12 @@ from shared.jobs.events import (
     TerminalEvent,
 )
 from shared.jobs.state import JobState
+from shared.media import BrokenMedia, verify_image
 from shared.presets.bundle import Preset
 
 __all__ = ["Course", "RunTimedOut"]
 
-
+_T = TypeVar("_T")
 _DELIVERED_AT_ONCE = 4
 
 
@@ -108,8 +109,12 @@ class Course:
                 await check_source_folder(self._database, job)
                 await self._closing.called_off(job)  # its hot folder takes the file up again
                 return
+            except BrokenMedia as error:
+                cause = JobError(error.code, error.message, retryable=False)
+                await self._fail(job, cause, engine, cancel, left_engine)
+                return
         if next_step(job) is NextStep.FOLLOW:
-            job = await self._follow(job, preset, engine, cancel)
+            job = await self._follow(job, preset, engine, cancel, left_engine)
         if next_step(job) is NextStep.DELIVER:
             async with self._delivering:
                 left_engine()
@@ -148,7 +153,8 @@ class Course:
         attempt = job.attempt + 1
         self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
         async with _in_their_colours(files, preset) as ready:
-            ticket = await _unless_cancelled(engine.prepare(_work(job, preset, ready, attempt)), cancel)
+            preparing = _prepared(job, engine, _work(job, preset, ready, attempt))
+            ticket = await _unless_cancelled(preparing, cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)
@@ -162,7 +168,14 @@ class Course:
         outputs = tuple(DeliveredOutput(output=item.output) for item in made)
         return await self._move(job.id, lambda c: begin_copy(c, job.id, outputs))
 
-    async def _follow(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
+    async def _follow(
+        self,
+        job: Job,
+        preset: Preset | None,
+        engine: Engine,
+        cancel: asyncio.Event,
+        left_engine: Callable[[], None],
+    ) -> Job:
         ticket = _ticket(job)
         try:
             if cancel.is_set() or job.cancel_requested:
@@ -183,13 +196,37 @@ class Course:
                 await self._closing.cancelled(job, engine)
             case Failed():
                 cause = await asyncio.to_thread(plain_cause, job, end)
-                await self._closing.failed(job, cause, engine)
+                await self._fail(job, cause, engine, cancel, left_engine)
             case Expired():
                 cause = JobError("expired", "the engine gave the job up before it began; retry it", True)
                 await self._closing.failed(job, cause, engine)
             case _:
                 assert_never(end)
         return await self._queue.get(job.id)
+
+    async def _fail(
+        self,
+        job: Job,
+        cause: JobError,
+        engine: Engine,
+        cancel: asyncio.Event,
+        left_engine: Callable[[], None],
+    ) -> None:
+        """A hot folder's picture that does not decode may be unfinished: it gets time to change."""
+        if cause.code != BrokenMedia.code or job.order.ledger_key is None:
+            await self._closing.failed(job, cause, engine)
+            return
+        left_engine()
+        waiting = self._queue.reprieves.ends_well(
+            job, cause, has_changed=lambda: _source_changed(self._database, job)
+        )
+        changed = await _unless_cancelled(waiting, cancel)
+        if changed is None:
+            await self._closing.cancelled(job, engine)
+        elif changed:
+            await self._closing.called_off(job, engine)
+        else:
+            await self._closing.failed(job, cause, engine)
 
     async def _end_of_run(
         self, job: Job, ticket: Ticket, preset: Preset | None, engine: Engine, cancel: asyncio.Event
@@ -266,6 +303,44 @@ async def _checked_inputs(job: Job, *, thoroughly: bool = False) -> list[InputFi
     return await asyncio.to_thread(check)
 
 
+async def _source_changed(database: Database, job: Job) -> bool:
+    """Raises SourceAway."""
+    try:
+        await _checked_inputs(job, thoroughly=True)
+    except (SourceChanged, SourceUnreadable):
+        await check_source_folder(database, job)
+        return True
+    return False
+
+
+async def _prepared(job: Job, engine: Engine, work: Work) -> Ticket:
+    """The ticket of a run that may start. Raises BrokenMedia.
+
+    Of a hot folder's files only the headers are known so far. The built-in engine decodes them
+    first of all; what goes to another one is decoded here while it is sent.
+    """
+    if job.order.ledger_key is None or engine.name == EngineChoice.BUILTIN:
+        return await engine.prepare(work)
+    decoding = asyncio.create_task(asyncio.to_thread(_decode, job))
+    try:
+        ticket = await engine.prepare(work)
+    except BaseException:
+        await asyncio.wait([decoding])
+        raise
+    try:
+        await decoding
+    except SafelightError:
+        with contextlib.suppress(SafelightError):
+            await engine.forget(ticket)
+        raise
+    return ticket
+
+
+def _decode(job: Job) -> None:
+    for item in job.order.inputs:
+        verify_image(item.path)
+
+
 @asynccontextmanager
 async def _in_their_colours(
     files: Sequence[InputFile], preset: Preset | None
@@ -278,9 +353,9 @@ async def _in_their_colours(
         yield [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
 
 
-async def _unless_cancelled(preparing: Coroutine[None, None, Ticket], cancel: asyncio.Event) -> Ticket | None:
-    """The ticket; None when the cancel came first, which drops the preparation."""
-    task = asyncio.create_task(preparing)
+async def _unless_cancelled(work: Coroutine[None, None, _T], cancel: asyncio.Event) -> _T | None:
+    """What `work` returns; None when the cancel came first, which drops it."""
+    task = asyncio.create_task(work)
     asked = asyncio.create_task(cancel.wait())
     try:
         await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)

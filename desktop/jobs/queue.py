@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from desktop.jobs.bell import Bell
+from desktop.jobs.reprieves import Reprieves
 from desktop.jobs.sources import describe_input, source_digest
 from desktop.store import jobs as rows
 from desktop.store.database import Database
@@ -49,6 +50,7 @@ class JobQueue:
         self._holder = holder
         self._bell = bell
         self._listeners: list[Listener] = []
+        self.reprieves = Reprieves()
 
     async def submit(
         self, new: NewJob, *, also: Callable[[sqlite3.Connection, str], None] | None = None

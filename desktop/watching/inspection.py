@@ -16,7 +16,7 @@ from desktop.watching.names import Skip
 from desktop.watching.settle import Evidence, Patience, Quiet, Wait, settle
 from shared.errors import UsageError
 from shared.ids import derived_key
-from shared.media import DEFAULT_INPUT_LIMITS, verify_image
+from shared.media import DEFAULT_INPUT_LIMITS, check_image, verify_image
 
 __all__ = ["Absent", "Changed", "Content", "Inspection", "Odd", "Unready", "Verified", "inspect", "verify"]
 
@@ -106,11 +106,12 @@ def _read(
     return Content(stamp=stamp, digest=digest)
 
 
-def verify(path: Path, stamp: FileStamp) -> Verified:
-    """Decode the whole picture, as it was when `stamp` was taken."""
+def verify(path: Path, stamp: FileStamp, *, thoroughly: bool) -> Verified:
+    """The picture as it was when `stamp` was taken; decoded as a whole only if `thoroughly`."""
     result: Verified
     try:
-        verify_image(path, DEFAULT_INPUT_LIMITS)
+        check = verify_image if thoroughly else check_image
+        check(path, DEFAULT_INPUT_LIMITS)
         origin = read_origin(path)
         result = () if origin is None else origin.lineage
     except UsageError as error:

@@ -12,13 +12,14 @@ from desktop.store.ledger import FileStamp, Sighting
 from desktop.store.twins import Twins
 from desktop.watching.arrivals import Arrival, Arrivals, Phase
 from desktop.watching.book import Book, Version
+from desktop.watching.doubts import Doubts
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.inspection import Absent, Changed, Odd, Unready, Verified, verify
 from desktop.watching.mounts import Mount
 from desktop.watching.notices import Notice, NoticeKind, Notify
 from desktop.watching.partners import Lacking, Pair, Pairing, PairLook, PartnerUnready
 from desktop.watching.plan import Facts, Handled, New, Renamed, judge
-from desktop.watching.settle import Evidence, Quiet, give_up_at
+from desktop.watching.settle import Evidence, Quiet
 from desktop.watching.withdrawals import Withdrawals
 from shared.errors import UsageError
 from shared.jobs.state import is_terminal
@@ -35,7 +36,7 @@ _TWIN_S = 5.0  # the end of the first run is told; this is for the case that it 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """`verified` None: not decoded, because the file may well be one that is known."""
+    """`verified` None: not looked into, because the file may well be one that is known."""
 
     found: PairLook
     verified: Verified | None
@@ -52,6 +53,7 @@ class Intake:
         book: Book,
         withdrawals: Withdrawals,
         arrivals: Arrivals,
+        doubts: Doubts,
         threads: Executor,
         notify: Notify,
         in_place: Callable[[], bool],
@@ -61,6 +63,7 @@ class Intake:
         self._book = book
         self._withdrawals = withdrawals
         self._arrivals = arrivals
+        self._doubts = doubts
         self._threads = threads
         self._notify = notify
         self._in_place = in_place
@@ -103,8 +106,8 @@ class Intake:
 
     async def _take(self, path: str, arrival: Arrival) -> None:
         if self._pairing.is_partner(path):
-            self._arrivals.finish(path)
             await self._nudge_leaders(path)
+            self._arrivals.finish(path)  # only now: a single pass must not take it for dealt with
             return
         look = await self._in_thread(lambda: self._look(path, arrival))
         now = time.monotonic()
@@ -137,7 +140,6 @@ class Intake:
                 assert_never(look.found)
 
     def _look(self, path: str, arrival: Arrival) -> _Look:
-        full = self._folder.source / path
         found = self._pairing.look(
             path,
             evidence=arrival.evidence,
@@ -146,8 +148,11 @@ class Intake:
             quiets=arrival.partners,
         )
         if isinstance(found, Pair) and found.content.stamp.inode not in self._known_inodes:
-            return _Look(found, verify(full, found.content.stamp))
+            return _Look(found, self._verify(path, found.content.stamp))
         return _Look(found, None)
+
+    def _verify(self, path: str, stamp: FileStamp) -> Verified:
+        return verify(self._folder.source / path, stamp, thoroughly=self._doubts.has(path))
 
     async def _wait_for_partner(self, path: str, arrival: Arrival, lacking: Lacking) -> None:
         """A partner that went away after the file was dealt with is not missed."""
@@ -229,8 +234,7 @@ class Intake:
         self, version: Version, arrival: Arrival, verified: Verified | None, twins: Twins
     ) -> bool:
         if verified is None:
-            full = self._folder.source / version.path
-            verified = await self._in_thread(lambda: verify(full, version.stamp))
+            verified = await self._in_thread(lambda: self._verify(version.path, version.stamp))
         stamp, verified = await self._with_partners(version, verified)
         match verified:
             case Changed():
@@ -261,6 +265,7 @@ class Intake:
     async def _submit(self, version: Version, lineage: tuple[str, ...], twins: Twins) -> None:
         if twins is Twins.NONE:
             self._first_runs.add(version.digest)
+        self._doubts.dispel(version.path)
         try:
             await self._book.submit(version, lineage)
         except BaseException:
@@ -278,14 +283,13 @@ class Intake:
         is_news = arrival.broken is None or arrival.broken.stamp != stamp
         if arrival.broken is None or is_news:
             arrival.broken = Quiet(stamp, now)
-        give_up = give_up_at(arrival.broken, now=now, wall_ns=time.time_ns(), patience=self._folder.patience)
-        if give_up <= now or arrival.impatient or isinstance(error, MediaTooLarge):
+        seconds = self._doubts.seconds_left(arrival.broken)
+        if seconds <= 0 or arrival.impatient or isinstance(error, MediaTooLarge):
             await self._book.refuse(version, error)
             return True
         if is_news:
-            message = f"{error.message}; it has {give_up - now:.0f} s to change"
-            self._notify(Notice(NoticeKind.WAITING, message, version.path))
-        self._arrivals.put_off(version.path, arrival, Phase.BROKEN, give_up)
+            self._doubts.tell(version.path, error.message, seconds)
+        self._arrivals.put_off(version.path, arrival, Phase.BROKEN, now + seconds)
         return False
 
     async def _in_thread(self, function: Callable[[], _T]) -> _T:

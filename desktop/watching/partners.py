@@ -115,7 +115,7 @@ class Pairing:
     def verify(self, partners: tuple[Partner, ...]) -> tuple[FileStamp, Verified] | None:
         """The first of them that does not decode, or was changed since."""
         for partner in partners:
-            result = verify(self._folder.source / partner.path, partner.stamp)
+            result = verify(self._folder.source / partner.path, partner.stamp, thoroughly=True)
             if not isinstance(result, tuple):
                 return partner.stamp, result
         return None

@@ -15,6 +15,7 @@ from desktop.store.database import Database
 from desktop.watching.arrivals import Arrivals, Phase
 from desktop.watching.book import Book
 from desktop.watching.changes import Change, ChangeKind
+from desktop.watching.doubts import Doubts
 from desktop.watching.guards import FolderLock
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.intake import Intake
@@ -67,6 +68,7 @@ async def open_watch(
             expected=page.identity,
         )
         unsubscribe = queue.subscribe(watch.heard)
+        end_reprieves = queue.reprieves.open(folder.id, watch.doubts.term)
         try:
             async with asyncio.TaskGroup() as tasks:
                 hands = [tasks.create_task(work) for work in watch.hands()]
@@ -80,6 +82,7 @@ async def open_watch(
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group  # the first cause is what the caller can act on
         finally:
+            end_reprieves()
             unsubscribe()
 
 
@@ -112,6 +115,7 @@ class FolderWatch:
         self._skipped: dict[Skip, int] = {}
         self._there: frozenset[str] = frozenset()
         self.source = Source(folder=folder, identity=expected, report=self._report, notify=notify)
+        self.doubts = Doubts(folder=folder, notify=notify)
         self._withdrawals = Withdrawals(
             folder=folder.id,
             database=database,
@@ -124,6 +128,7 @@ class FolderWatch:
             book=book,
             withdrawals=self._withdrawals,
             arrivals=self._arrivals,
+            doubts=self.doubts,
             threads=threads,
             notify=notify,
             in_place=self.source.is_in_place,
@@ -169,6 +174,7 @@ class FolderWatch:
 
     async def run_once(self) -> Tally:
         """Until every file is done, failed or waiting."""
+        self.doubts.hurries = True
         if not await self._check_source():
             return Tally(waiting=1)
         await self._reconcile()

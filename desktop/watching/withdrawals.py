@@ -37,13 +37,14 @@ class Withdrawals:
         return bool(self._called_off) or not self._ended.empty()
 
     async def queued(self, keys: Collection[str]) -> frozenset[str]:
-        """Those of the ledger keys whose job has not begun."""
-        return await self._database.read(
+        """Those of the ledger keys whose job has not begun, or waits for its file to change."""
+        not_begun = await self._database.read(
             lambda c: frozenset(key for key in keys if _state(c, key) is JobState.QUEUED)
         )
+        return not_begun | frozenset(filter(self._queue.reprieves.has, keys))
 
     async def withdraw_queued(self, key: str) -> None:
-        """Call the version's job off if it has not begun."""
+        """Call the version's job off if it has not begun, or waits for its file to change."""
 
         def mark(connection: sqlite3.Connection) -> str | None:
             job = rows.latest_job(connection, key)
@@ -53,6 +54,8 @@ class Withdrawals:
             return job[0]
 
         self._called_off.add(key)
+        if self._queue.reprieves.end(key):
+            return
         job_id = await self._database.write(mark)
         if job_id is None:
             self._called_off.discard(key)
