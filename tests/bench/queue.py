@@ -87,7 +87,7 @@ def measure() -> list[Figure]:
             floor=found["plain_add"],
             unit="ms",
             floor_name="a bare table of plain texts",
-            goal_ratio=6,
+            goal_ratio=8,
         ),
     ]
 
