@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ BESIDE_COMFYUI = [
 ]
 GraphJson = dict[str, Any]
 BOUND_S = 60.0
+_LAST_SEEN_AS_RECORDED = (0, 12, 2)
 
 
 class Server:
@@ -37,12 +39,33 @@ class Server:
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        facts = self._http.get("/system_stats").raise_for_status().json()
+        return tuple(int(part) for part in facts["system"]["comfyui_version"].split("."))
+
+    @property
+    def is_as_recorded(self) -> bool:
+        """Later servers decode pictures as videos (other JPEG colours, 16 bits kept, other frames), and
+        their FeatherMask leaves the far edge alone."""
+        return self.version <= _LAST_SEEN_AS_RECORDED
+
     def upload(self, path: Path) -> str:
         files = {"image": (f"{uuid.uuid4().hex}{path.suffix}", path.read_bytes())}
         return self._http.post("/upload/image", files=files).raise_for_status().json()["name"]
 
     def submit(self, graph: GraphJson) -> httpx.Response:
-        return self._http.post("/prompt", json={"prompt": graph, "prompt_id": str(uuid.uuid4())})
+        """With a client id, without which newer servers leave cached outputs out of the history."""
+        body = {"prompt": graph, "prompt_id": str(uuid.uuid4()), "client_id": "compare"}
+        return self._http.post("/prompt", json=body)
+
+    def faulty_nodes(self, graph: GraphJson) -> list[str]:
+        """Where the graph fails: while it runs, or on newer servers at once (choices of type COMBO)."""
+        answer = self.submit(graph)
+        if answer.status_code == 400:
+            return list(answer.json()["node_errors"])
+        messages = self.result(answer.json()["prompt_id"])["status"]["messages"]
+        return [data["node_id"] for event, data in messages if event == "execution_error"]
 
     def result(self, prompt_id: str) -> dict[str, Any]:
         deadline = time.monotonic() + BOUND_S

@@ -39,6 +39,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     frames = [photo.resize((64, 48)), other.resize((64, 48)), photo.resize((64, 48)).rotate(180)]
     made: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "photo.jpg": (photo, {"quality": 92}),
+        "photo.png": (photo, {}),
         "other.png": (other, {}),
         "turned.jpg": (photo, {"exif": turned, "quality": 92}),
         "veiled.png": (veiled, {}),

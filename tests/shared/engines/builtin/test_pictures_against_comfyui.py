@@ -10,9 +10,10 @@ import pytest
 from tests.support.beside_comfyui import BESIDE_COMFYUI, GraphJson, Server, assert_same, node
 
 pytestmark = BESIDE_COMFYUI
+NEEDED_LATER = {"resolution_steps": 1}  # by newer servers; the others let unknown inputs pass
 
 
-def chain(*steps: tuple[str, dict[str, Any]], picture: str = "photo.jpg") -> GraphJson:
+def chain(*steps: tuple[str, dict[str, Any]], picture: str = "photo.png") -> GraphJson:
     """Load, then each step on the result of the one before, then save."""
     graph: GraphJson = {"load": node("LoadImage", image=picture)}
     last = "load"
@@ -30,9 +31,9 @@ def _picture_input(class_type: str) -> str:
 
 
 PICTURES = [
-    "photo.jpg", "other.png", "turned.jpg", "veiled.png", "veiled.webp", "cmyk.jpg", "cmyk.tif", "deep.png",
-    "deep32.tif", "grey.jpg", "greyalpha.png", "palette.png", "bilevel.png", "clear.gif", "clear.png",
-    "moving.gif", "moving.webp", "photo.bmp", "photo.avif", "one.png",
+    "photo.jpg", "photo.png", "other.png", "turned.jpg", "veiled.png", "veiled.webp", "cmyk.jpg",
+    "cmyk.tif", "deep.png", "deep32.tif", "grey.jpg", "greyalpha.png", "palette.png", "bilevel.png",
+    "clear.gif", "clear.png", "moving.gif", "moving.webp", "photo.bmp", "photo.avif", "one.png",
 ]  # fmt: skip
 
 
@@ -40,6 +41,8 @@ PICTURES = [
 def test_every_kind_of_file_is_loaded_alike(
     picture: str, pictures: Mapping[str, Path], server: Server, tmp_path: Path
 ) -> None:
+    if not server.is_as_recorded:
+        pytest.skip("this server decodes pictures by other means than the built-in engine")
     graph: GraphJson = {
         "load": node("LoadImage", image=picture),
         "save": node("SaveImage", images=["load", 0], filename_prefix="compare/load"),
@@ -85,7 +88,10 @@ SINGLE = {
     },
     **{f"turn {turn}": ("ImageRotate", {"rotation": turn}) for turn in ("90 degrees", "270 degrees")},
     "invert": ("ImageInvert", {}),
-    "total pixels": ("ImageScaleToTotalPixels", {"upscale_method": "bicubic", "megapixels": 0.37}),
+    "total pixels": (
+        "ImageScaleToTotalPixels",
+        {"upscale_method": "bicubic", "megapixels": 0.37, **NEEDED_LATER},
+    ),
     "max dimension": ("ImageScaleToMaxDimension", {"upscale_method": "area", "largest_size": 211}),
     "pad": (
         "ResizeAndPadImage",
@@ -97,7 +103,7 @@ SINGLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("picture", ["photo.jpg", "veiled.png"])
+@pytest.mark.parametrize("picture", ["photo.png", "veiled.png"])
 @pytest.mark.parametrize("name", SINGLE)
 def test_every_node_alone(
     name: str, picture: str, pictures: Mapping[str, Path], server: Server, tmp_path: Path
@@ -128,7 +134,7 @@ def test_blends_of_two_photographs(
 
 CHAINS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "glow": [
-        ("ImageScaleToTotalPixels", {"upscale_method": "lanczos", "megapixels": 0.11}),
+        ("ImageScaleToTotalPixels", {"upscale_method": "lanczos", "megapixels": 0.11, **NEEDED_LATER}),
         ("ImageBlur", {"blur_radius": 12, "sigma": 1.0}),
         ("ImageBlend", {"image2": ["load", 0], "blend_factor": 0.3, "blend_mode": "screen"}),
         ("ImageSharpen", {"sharpen_radius": 1, "sigma": 0.5, "alpha": 0.02}),
@@ -168,18 +174,19 @@ def test_chains(name: str, pictures: Mapping[str, Path], server: Server, tmp_pat
 
 @pytest.mark.parametrize("operation", ["multiply", "add", "subtract", "and", "or", "xor"])
 def test_masks(operation: str, pictures: Mapping[str, Path], server: Server, tmp_path: Path) -> None:
+    far = {"right": 50, "bottom": 9} if server.is_as_recorded else {"right": 0, "bottom": 0}
     graph: GraphJson = {
-        "a": node("LoadImageMask", image="photo.jpg", channel="green"),
+        "a": node("LoadImageMask", image="photo.png", channel="green"),
         "b": node("LoadImageMask", image="veiled.png", channel="alpha"),
         "grown": node("GrowMask", mask=["a", 0], expand=5, tapered_corners=True),
         "shrunk": node("GrowMask", mask=["b", 0], expand=-3, tapered_corners=False),
-        "feathered": node("FeatherMask", mask=["grown", 0], left=30, top=11, right=50, bottom=9),
+        "feathered": node("FeatherMask", mask=["grown", 0], left=30, top=11, **far),
         "both": node(
             "MaskComposite", destination=["feathered", 0], source=["shrunk", 0], x=40, y=31,
             operation=operation,
         ),
         "cut": node("ThresholdMask", mask=["both", 0], value=0.31),
-        "one": node("LoadImage", image="photo.jpg"),
+        "one": node("LoadImage", image="photo.png"),
         "two": node("LoadImage", image="other.png"),
         "laid": node(
             "ImageCompositeMasked", destination=["one", 0], source=["two", 0], mask=["both", 0], x=17, y=23,

@@ -63,16 +63,18 @@ TEXT_NODES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", TEXT_NODES)
 def test_texts_and_numbers(name: str, server: Server, tmp_path: Path) -> None:
     class_type, inputs = TEXT_NODES[name]
+    if "none such" in inputs.values() and not server.is_as_recorded:
+        pytest.skip("this server refuses unknown choices, which older ones let pass")
     graph = {"picture": EMPTY, "1": node(class_type, **inputs), "2": node("PreviewAny", source=["1", 0])}
-    result = server.result(server.submit(graph).json()["prompt_id"])
 
-    failures = [data["node_id"] for event, data in result["status"]["messages"] if event == "execution_error"]
+    faulty = server.faulty_nodes(graph)
 
-    if failures:
+    if faulty:
         with pytest.raises(RunFailed) as caught:
             texts(graph, tmp_path)
-        assert [caught.value.details["node"]] == failures
+        assert [caught.value.details["node"]] == faulty
     else:
+        result = server.result(server.submit(graph).json()["prompt_id"])
         assert texts(graph, tmp_path) == result["outputs"]["2"]["text"]
 
 
