@@ -18,6 +18,8 @@ from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.breaker import BreakerRules
+from cloud.services.collection import Collection, CollectionRules
 from cloud.services.credits import Credits
 from cloud.services.drafts import Drafts
 from cloud.services.endings import Endings
@@ -25,6 +27,7 @@ from cloud.services.event_streams import EventStreams
 from cloud.services.health import Health
 from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
+from cloud.services.leading import Leading
 from cloud.services.links import Links
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
@@ -66,9 +69,7 @@ class Factory:
         self._context = context
 
     def accounts(self) -> Accounts:
-        return Accounts(
-            database=self._context.database, credits=self.credits(), utcnow=self._context.utcnow
-        )
+        return Accounts(database=self._context.database, credits=self.credits(), utcnow=self._context.utcnow)
 
     def artifacts(self) -> Artifacts:
         settings = self._context.settings
@@ -101,6 +102,20 @@ class Factory:
             utcnow=self._context.utcnow,
         )
 
+    def collection(self) -> Collection:
+        settings = self._context.settings
+        rules = CollectionRules(
+            grace=timedelta(seconds=settings.collect_grace_s),
+            unfinished=timedelta(seconds=settings.unfinished_kept_s),
+            stray=timedelta(seconds=settings.strays_kept_s),
+        )
+        return Collection(
+            database=self._context.database,
+            blobs=self._context.blobs,
+            rules=rules,
+            utcnow=self._context.utcnow,
+        )
+
     def event_streams(self) -> EventStreams:
         return EventStreams(database=self._context.database, broadcast=self._context.broadcast)
 
@@ -126,6 +141,15 @@ class Factory:
 
     def keys(self) -> Keys:
         return Keys(database=self._context.database)
+
+    def leading(self) -> Leading:
+        return Leading(
+            database=self._context.database,
+            queue=self._context.queue,
+            box=self._context.box,
+            rules=self.attempt_rules(),
+            breaker_rules=BreakerRules(first=timedelta(seconds=self._context.settings.breaker_first_s)),
+        )
 
     def presets(self) -> Presets:
         return Presets(presets=self._context.presets, builtin_classes=NODE_CLASSES)

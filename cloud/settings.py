@@ -89,7 +89,15 @@ class Settings(BaseSettings):
     reap_every_s: Annotated[float, Field(gt=0)] = 5.0
     queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0
     poll_every_s: Annotated[float, Field(gt=0)] = 2.0
+    look_every_s: Annotated[float, Field(gt=0, le=30)] = 10.0  # at each GPU server
+    server_answer_s: Annotated[float, Field(gt=0, le=60)] = 30.0  # how long one of its answers may take
+    breaker_first_s: Annotated[float, Field(gt=0)] = 5.0  # the first pause of a server that fails
+    hang_s: Annotated[float, Field(gt=0)] = 30.0  # how long a run may take to stop
     link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
+    collect_every_s: Annotated[float, Field(gt=0)] = 600.0
+    collect_grace_s: Annotated[float, Field(ge=1000)] = 1800.0  # longer than any link is valid
+    unfinished_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
+    strays_kept_s: Annotated[float, Field(ge=1000)] = 24 * 3600.0
     log_level: Annotated[str, Field(pattern=r"^(debug|info|warning|error)$")] = "info"
     log_json: bool = False
 

@@ -1,24 +1,37 @@
 """Jobs as workers hold them: claimed, renewed and ended, each write naming its attempt."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, String, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.sql.dml import Update
+from sqlalchemy import Connection, String, bindparam, func, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate, Update
 
+from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT
 from cloud.repositories.jobs import InputName, inputs_of
-from cloud.repositories.lanes import IN_LANE, Lane, lane_values
-from cloud.repositories.now import LATER, NOW, Clock
+from cloud.repositories.lanes import Lane, lane_values
+from cloud.repositories.now import NOW, Clock
+from cloud.repositories.servers import SEEN_LATELY
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
 from shared.errors import JsonValue
 from shared.jobs.events import Output, StageName
 from shared.jobs.state import JobState, may_become
 
-__all__ = ["AttemptEnd", "AttemptRef", "Claim", "ClaimRows", "Held", "LostAttempt", "PreviousAttempt"]
+__all__ = [
+    "AttemptEnd",
+    "AttemptRef",
+    "Claim",
+    "ClaimRows",
+    "Held",
+    "LostAttempt",
+    "PreviousAttempt",
+    "Workplace",
+]
 
 _J = JOBS.c
 _A = ATTEMPTS.c
@@ -30,8 +43,9 @@ class AttemptEnd(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    RELEASED = "released"
-    LOST = "lost"
+    RELEASED = "released"  # given back whole, by no fault of the job: does not count
+    BROKEN_OFF = "broken_off"  # the engine or its server failed
+    LOST = "lost"  # the worker did
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +58,14 @@ class AttemptRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousAttempt:
-    """An earlier try; its ticket, if it got that far, finds what it left running or finished."""
+    """An earlier try; its ticket, if it got that far, finds what it left running or finished.
+    `reason` is the code of what it came to nothing for."""
 
     number: int
     worker: str
     server: str | None
     ticket: str | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +83,21 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Workplace:
+    engine: str
+    server_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """The job behind an attempt that still holds it."""
+    """The job behind an attempt that still holds it; `hand_back` if an idle server would take it."""
 
     ref: AttemptRef
     lane: Lane
     cancel_requested: bool
     price: int
     batch_id: str | None
+    hand_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +117,36 @@ class ClaimRows:
         self._connection = connection
         self._clock = clock
 
-    def claim_oldest(self, lane: Lane, worker: str, lease: timedelta) -> Claim | None:
+    def claim_oldest(
+        self, lane: Lane, worker: str, lease: timedelta, *, server: str | None = None
+    ) -> Claim | None:
         """One statement: whoever comes second takes the next job, or none."""
-        values = {**lane_values(lane), **self._clock.stamps_until(lease), "claimer": worker}
-        row = self._connection.execute(_CLAIM, values).one_or_none()
+        values = {**lane_values(lane), **self._claiming(worker, lease)}
+        if server is None:
+            return self._claimed(CLAIM, values, worker, None)
+        return self._claimed(CLAIM_FOR_SERVER, values | {"at_server": server}, worker, server)
+
+    def claim_left(self, server: str, worker: str, lease: timedelta) -> Claim | None:
+        """The oldest job of which a worker that died left a run at this server."""
+        values = self._claiming(worker, lease) | {"at_server": server}
+        return self._claimed(CLAIM_LEFT, values, worker, server)
+
+    def _claiming(self, worker: str, lease: timedelta) -> dict[str, object]:
+        return {
+            **self._clock.stamps_until(lease),
+            **self._clock.stamps_since(SEEN_LATELY),
+            "claimer": worker,
+        }
+
+    def _claimed(
+        self, statement: ReturningUpdate[Any], values: dict[str, object], worker: str, server: str | None
+    ) -> Claim | None:
+        row = self._connection.execute(statement, values).one_or_none()
         if row is None:
             return None
         ref = AttemptRef(row.id, row.attempt)
-        self._open_attempt(ref, lane, worker)
+        lane = _lane(row)
+        self._open_attempt(ref, lane, worker, server)
         return Claim(
             ref=ref,
             lane=lane,
@@ -146,7 +191,15 @@ class ClaimRows:
         states = may_become(JobState.SAVING) | {JobState.SAVING}
         return self._update(ref, states, state=JobState.SAVING)
 
-    def add_outputs(self, ref: AttemptRef, outputs: Collection[Output]) -> None:
+    def workplace(self, ref: AttemptRef) -> Workplace:
+        """Where the attempt runs, or ran."""
+        row = self._connection.execute(
+            select(_A.engine, _A.server_class).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
+        ).one()
+        return Workplace(row.engine or "", row.server_class)
+
+    def add_outputs(self, ref: AttemptRef, outputs: Collection[Output], recipes: Sequence[str] = ()) -> None:
+        """With as many recipes, or none."""
         if not outputs:
             return
         rows = [
@@ -163,8 +216,9 @@ class ClaimRows:
                 "digest": output.digest,
                 "width": output.width,
                 "height": output.height,
+                "recipe": recipe,
             }
-            for position, output in enumerate(outputs)
+            for position, (output, recipe) in enumerate(zip(outputs, recipes or repeat(None), strict=False))
         ]
         self._connection.execute(insert(OUTPUTS), rows)
 
@@ -184,8 +238,17 @@ class ClaimRows:
             self._close_attempt(ref, how)
         return held
 
-    def requeue(self, ref: AttemptRef, how: AttemptEnd, **values: Any) -> Held | None:
-        """Back into its lane, where its number keeps its place."""
+    def requeue(
+        self,
+        ref: AttemptRef,
+        how: AttemptEnd,
+        *,
+        reason: str | None = None,
+        changes: Mapping[str, object] = MappingProxyType({}),
+    ) -> Held | None:
+        """Back into its lane, where its number keeps its place. A lost one may still run at its server,
+        which is then the first to be asked."""
+        stays = {} if how is AttemptEnd.LOST else {"server": None}
         held = self._update(
             ref,
             may_become(JobState.QUEUED),
@@ -194,15 +257,19 @@ class ClaimRows:
             worker=None,
             lease_until=None,
             started_at=None,
-            **values,
+            hand_back_at=None,
+            **stays,
+            **changes,
         )
         if held is not None:
-            self._close_attempt(ref, how)
+            self._close_attempt(ref, how, reason)
         return held
 
-    def running_at(self, server: str) -> int:
-        """How many jobs it has, those that wait behind others among them."""
-        found = select(func.count()).where(_J.server == server, _J.state.in_(_RUNNING))
+    def spent(self, ref: AttemptRef) -> int:
+        """How many attempts before this one count."""
+        found = select(func.count()).where(
+            _A.job_id == ref.job_id, _A.attempt < ref.number, _A.end != AttemptEnd.RELEASED
+        )
         return int(self._connection.execute(found).scalar_one())
 
     def request_cancel(self, account_id: str, job_id: str) -> bool:
@@ -245,24 +312,30 @@ class ClaimRows:
         ).one_or_none()
         return None if row is None else _held(ref, row)
 
-    def _open_attempt(self, ref: AttemptRef, lane: Lane, worker: str) -> None:
+    def _open_attempt(self, ref: AttemptRef, lane: Lane, worker: str, server: str | None) -> None:
         stamps = self._clock.stamps
-        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker}
+        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker, "server": server}
         self._connection.execute(_OPEN_ATTEMPT, row | stamps)
         self._connection.execute(_SERVED, {"served": lane.account_id, **stamps})
 
-    def _close_attempt(self, ref: AttemptRef, how: AttemptEnd) -> None:
-        self._connection.execute(_attempt(ref).values(ended_at=self._clock.now(), end=how))
+    def _close_attempt(self, ref: AttemptRef, how: AttemptEnd, reason: str | None = None) -> None:
+        self._connection.execute(_attempt(ref).values(ended_at=self._clock.now(), end=how, reason=reason))
 
     def _previous(self, ref: AttemptRef) -> tuple[PreviousAttempt, ...]:
         """The latest first."""
         rows = self._connection.execute(
-            select(_A.attempt, _A.worker, _A.server, _A.ticket)
+            select(_A.attempt, _A.worker, _A.server, _A.ticket, _A.reason)
             .where(_A.job_id == ref.job_id, _A.attempt < ref.number)
             .order_by(_A.attempt.desc())
         )
         return tuple(
-            PreviousAttempt(number=row.attempt, worker=row.worker, server=row.server, ticket=row.ticket)
+            PreviousAttempt(
+                number=row.attempt,
+                worker=row.worker,
+                server=row.server,
+                ticket=row.ticket,
+                reason=row.reason,
+            )
             for row in rows
         )
 
@@ -282,47 +355,27 @@ class ClaimRows:
 
 
 _LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
-_HELD_COLUMNS = (_J.cancel_requested_at, _J.price, _J.batch_id)
+_HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id)
+
+
+def _lane(row: Any) -> Lane:
+    return Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
 
 
 def _held(ref: AttemptRef, row: Any) -> Held:
-    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-    return Held(ref, lane, row.cancel_requested_at is not None, row.price, row.batch_id)
+    return Held(
+        ref,
+        _lane(row),
+        cancel_requested=row.cancel_requested_at is not None,
+        price=row.price,
+        batch_id=row.batch_id,
+        hand_back=row.hand_back_at is not None,
+    )
 
 
 def _attempt(ref: AttemptRef) -> Update:
     return update(ATTEMPTS).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
 
 
-def _may_share() -> ColumnElement[bool]:
-    """A suspect runs alone: not beside what the worker has, and nothing beside it."""
-    other = JOBS.alias("other")
-    claimer = bindparam("claimer", type_=String)
-    running = select(other.c.number).where(other.c.worker == claimer, other.c.state.in_(_RUNNING))
-    return and_(
-        or_(_J.alone.is_(False), ~running.exists()),
-        ~running.where(other.c.alone.is_(True)).exists(),
-    )
-
-
-# Built once, since they are asked with every claim.
-_OLDEST = (
-    select(_J.number)
-    .where(IN_LANE, _may_share())
-    .order_by(_J.queued_at, _J.number)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
-_CLAIM = (
-    update(JOBS)
-    .where(_J.number == _OLDEST.scalar_subquery(), _J.state.in_(may_become(JobState.PROCESSING)))
-    .values(
-        state=JobState.PROCESSING,
-        attempt=_J.attempt + 1,
-        worker=bindparam("claimer", type_=String),
-        lease_until=LATER,
-    )
-    .returning(_J.id, _J.attempt, _J.preset_version, _J.preset_digest, _J["values"], _J.inputs, _J.alone)
-)
 _OPEN_ATTEMPT = insert(ATTEMPTS).values(claimed_at=NOW).inline()
 _SERVED = update(ACCOUNTS).where(ACCOUNTS.c.id == bindparam("served", type_=String)).values(served_at=NOW)

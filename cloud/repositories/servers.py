@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, insert, or_, select, update
 from sqlalchemy.sql.dml import Update
 
-from cloud.repositories.now import Clock
+from cloud.repositories.now import SEEN_SINCE, Clock
 from cloud.tables.server import SERVERS
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.errors import JsonValue
 
 __all__ = [
+    "FARES_WELL",
+    "SEEN_LATELY",
     "Breaker",
     "NewServer",
     "ServerFacts",
@@ -24,6 +26,13 @@ __all__ = [
 ]
 
 _S = SERVERS.c
+
+SEEN_LATELY = timedelta(seconds=90)  # its leader looks at it every few seconds
+
+# That it can be relied on. Takes the clock's stamps since SEEN_LATELY.
+FARES_WELL = and_(
+    _S.state != ServerState.DISABLED, _S.breaker == BreakerState.CLOSED, _S.seen_at > SEEN_SINCE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +196,13 @@ class ServerRows:
             trouble=breaker.trouble,
         )
 
-    def hold(self, name: str, preset: str | None) -> None:
-        """From now on it has this preset's models."""
-        self._change(name, preset=preset, preset_since=self._clock.now())
+    def hold(self, name: str, preset: str) -> None:
+        """It has this preset's models, from now on unless it had them already."""
+        statement = _server(name).where(or_(_S.preset.is_(None), _S.preset != preset))
+        self._connection.execute(statement.values(preset=preset, preset_since=self._clock.now()))
+
+    def hold_nothing(self, name: str) -> None:
+        self._change(name, preset=None, preset_since=None)
 
     def set_switches(self, name: str, switches: Mapping[str, Switch]) -> None:
         self._change(

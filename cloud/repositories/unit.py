@@ -20,8 +20,8 @@ from cloud.repositories.lanes import LaneRows
 from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
 from cloud.repositories.run_times import RunTimeRows
-from cloud.repositories.seats import SeatRows
 from cloud.repositories.servers import ServerRows
+from cloud.repositories.standing import StandingRows
 from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
@@ -46,8 +46,8 @@ class Unit:
         self.lanes = LaneRows(connection, clock)
         self.leads = LeadRows(connection, clock)
         self.run_times = RunTimeRows(connection, clock)
-        self.seats = SeatRows(connection, clock)
         self.servers = ServerRows(connection, clock)
+        self.standing = StandingRows(connection, clock, self.servers)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 
     def schema_version(self) -> str:

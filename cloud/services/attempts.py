@@ -16,8 +16,10 @@ from cloud.repositories.artifacts import ArtifactFacts
 from cloud.repositories.claims import AttemptEnd, AttemptRef, Claim, Held
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Backlog, Lane
+from cloud.repositories.standing import Scene
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
+from cloud.services.recipes import Making, recipe_of
 from shared.engines.base import Ticket
 from shared.jobs.events import (
     Cancelled,
@@ -41,6 +43,7 @@ class Order(StrEnum):
 
     GO_ON = "go_on"
     CANCEL = "cancel"  # still ours, but no longer wanted
+    HAND_BACK = "hand_back"  # still ours; if it only waits, an idle server would take it
     STOP = "stop"  # no longer ours
 
 
@@ -79,26 +82,53 @@ class Attempts:
         """What waits for these pools."""
         return await self._database.read(lambda unit: unit.lanes.backlog(pools))
 
-    async def claim(self, lane: Lane, *, worker: str) -> Claim | None:
+    async def scene(self, pools: Collection[str]) -> Scene:
+        """What waits for these pools, and how the servers stand."""
+        return await self._database.read(
+            lambda unit: Scene(unit.lanes.backlog(pools), unit.standing.of_pools(pools))
+        )
+
+    async def claim(self, lane: Lane, *, worker: str, server: str | None = None) -> Claim | None:
         """The oldest job of the lane that this worker may take; None if others were quicker.
 
-        `worker` is one name per process and start: what dies together bears one name.
+        `worker` is one name per process and start: what dies together bears one name. `server` is
+        the one that is to run it, which from then on holds the lane's preset.
         """
 
         def work(unit: Unit) -> Claim | None:
-            claim = unit.claims.claim_oldest(lane, worker, self._rules.lease)
-            if claim is not None:
-                unit.lanes.leave(lane)
-            return claim
+            claim = unit.claims.claim_oldest(lane, worker, self._rules.lease, server=server)
+            return _taken(unit, claim, server)
 
         return await self._database.write(work)
+
+    async def claim_left(self, server: str, *, worker: str) -> Claim | None:
+        """The oldest job of which a worker that died left a run at this server."""
+        return await self._database.write(
+            lambda unit: _taken(unit, unit.claims.claim_left(server, worker, self._rules.lease), server)
+        )
+
+    async def ask_back(
+        self, pools: Collection[str], server: str, able: Callable[[Lane], bool]
+    ) -> AttemptRef | None:
+        """Have one job handed back that waits behind another elsewhere, for this idle server."""
+
+        def work(unit: Unit) -> AttemptRef | None:
+            waiting = (item.ref for item in unit.standing.behind(pools, server) if able(item.lane))
+            return next((ref for ref in waiting if unit.standing.ask_back(ref)), None)
+
+        asked = await self._database.write(work)
+        if asked is not None:
+            await self._queue.ring(Bell.CANCELS)
+        return asked
 
     async def heartbeat(self, ref: AttemptRef) -> Order:
         """Renew the lease."""
         held = await self._database.write(lambda unit: unit.claims.renew(ref, self._rules.lease))
         if held is None:
             return Order.STOP
-        return Order.CANCEL if held.cancel_requested else Order.GO_ON
+        if held.cancel_requested:
+            return Order.CANCEL
+        return Order.HAND_BACK if held.hand_back else Order.GO_ON
 
     async def store_ticket(self, ref: AttemptRef, ticket: Ticket, *, server: str | None = None) -> None:
         """Before the engine is asked to start: a later attempt finds the run by it."""
@@ -127,19 +157,34 @@ class Attempts:
         await self._database.write(work)
         await self._queue.ring(Bell.EVENTS)
 
-    async def begin_saving(self, ref: AttemptRef) -> None:
-        """The engine is done; its outputs are being checked and stored."""
-        await self._database.write(lambda unit: _still(unit.claims.begin_saving(ref), ref))
+    async def begin_saving(self, ref: AttemptRef, outputs: Collection[Output] = ()) -> None:
+        """The engine is done, and these outputs of it may be stored. Raises BeingDeleted."""
 
-    async def complete(self, ref: AttemptRef, outputs: Sequence[Output]) -> None:
-        """The outputs were checked and lie in the store under their digests."""
+        def work(unit: Unit) -> None:
+            _announce(unit, _still(unit.claims.begin_saving(ref), ref), outputs)
+
+        await self._database.write(work)
+
+    async def announce(self, ref: AttemptRef, output: Output) -> None:
+        """It may be stored now. Raises BeingDeleted."""
+        await self._database.write(
+            lambda unit: _announce(unit, _still(unit.claims.look(ref), ref), (output,))
+        )
+
+    async def complete(
+        self, ref: AttemptRef, outputs: Sequence[Output], *, making: Making | None = None
+    ) -> None:
+        """The outputs were checked and lie in the store under their digests. `making` tells how they
+        were made."""
 
         def work(unit: Unit) -> None:
             held = _still(unit.claims.end(ref, JobState.COMPLETED, AttemptEnd.COMPLETED), ref)
             for output in outputs:
                 facts = ArtifactFacts(output.media_type, output.width, output.height)
                 unit.artifacts.add_made(held.lane.account_id, output.digest, output.bytes, facts)
-            unit.claims.add_outputs(ref, outputs)
+            unit.claims.add_outputs(ref, outputs, self._recipes(unit, ref, outputs, making))
+            if making is not None:
+                unit.artifacts.touch(held.lane.account_id, making.input_digests)
             self._end(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
 
         await self._database.write(work)
@@ -156,8 +201,18 @@ class Attempts:
         await self._queue.ring(Bell.EVENTS)
 
     async def release(self, ref: AttemptRef, *, reason: str) -> None:
-        """Give the job back unfinished, for another attempt; a job no longer wanted ends cancelled."""
+        """Give the job back unfinished, by no fault of its own: the attempt does not count.
+        A job that is no longer wanted ends cancelled."""
         await self._database.write(lambda unit: self._give_back(unit, ref, AttemptEnd.RELEASED, reason))
+        await self._ring_all()
+
+    async def break_off(self, ref: AttemptRef, *, code: str, reason: str, avoid: str | None = None) -> None:
+        """The engine failed it: another attempt follows, not at the server `avoid` if others fare well."""
+
+        def work(unit: Unit) -> None:
+            self._give_back(unit, ref, AttemptEnd.BROKEN_OFF, reason, code=code, avoid=avoid)
+
+        await self._database.write(work)
         await self._ring_all()
 
     async def reap_all(self) -> int:
@@ -197,6 +252,8 @@ class Attempts:
         how: AttemptEnd,
         reason: str,
         *,
+        code: str | None = None,
+        avoid: str | None = None,
         crashes: int | None = None,
         suspect: bool = False,
     ) -> None:
@@ -206,14 +263,20 @@ class Attempts:
         elif crashes is not None and crashes >= self._rules.max_crashes:
             message = f"the job was stopped after it ended {crashes} workers; change its input or its preset"
             self._fail(unit, ref, "poison", message, retryable=False, how=how)
-        elif ref.number >= self._rules.max_attempts:
+        elif how is not AttemptEnd.RELEASED and self._is_last(unit, ref):
             message = f"the job was given up after {ref.number} attempts; try it again later"
             self._fail(unit, ref, "too_many_attempts", message, retryable=True, how=how)
         else:
-            changes = {} if crashes is None else {"crashes": crashes}
-            unit.claims.requeue(ref, how, **changes, **({"alone": True} if suspect else {}))
+            changes: dict[str, object] = {"avoid": avoid} if avoid else {}
+            changes |= {} if crashes is None else {"crashes": crashes}
+            changes |= {"alone": True} if suspect else {}
+            unit.claims.requeue(ref, how, reason=code, changes=changes)
             self._add_event(unit, held, Requeued(**self._head(ref), reason=reason))
             unit.lanes.enter(held.lane)
+
+    def _is_last(self, unit: Unit, ref: AttemptRef) -> bool:
+        most = self._rules.max_attempts
+        return ref.number >= most and unit.claims.spent(ref) + 1 >= most
 
     def _fail(
         self,
@@ -239,6 +302,14 @@ class Attempts:
     def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:
         unit.events.add(held.lane.account_id, event)
 
+    def _recipes(
+        self, unit: Unit, ref: AttemptRef, outputs: Sequence[Output], making: Making | None
+    ) -> list[str]:
+        if making is None or not outputs:
+            return []
+        at, now = unit.claims.workplace(ref), self._utcnow()
+        return [recipe_of(making, output, at=at, made_at=now).model_dump_json() for output in outputs]
+
     def _head(self, ref: AttemptRef) -> _Head:
         return {"job_id": ref.job_id, "attempt": ref.number, "at": self._utcnow()}
 
@@ -247,7 +318,20 @@ class Attempts:
         await self._queue.ring(Bell.EVENTS)
 
 
+def _announce(unit: Unit, held: Held, outputs: Collection[Output]) -> None:
+    for output in outputs:
+        unit.artifacts.announce(held.lane.account_id, output.digest, output.bytes)
+
+
 def _still(held: Held | None, ref: AttemptRef) -> Held:
     if held is None:
         raise Fenced("this attempt no longer holds its job", job=ref.job_id, attempt=ref.number)
     return held
+
+
+def _taken(unit: Unit, claim: Claim | None, server: str | None) -> Claim | None:
+    if claim is not None:
+        unit.lanes.leave(claim.lane)
+        if server is not None:
+            unit.servers.hold(server, claim.lane.preset)
+    return claim

@@ -127,7 +127,7 @@ class Servers:
 
         def work(unit: Unit) -> None:
             _found(unit, name)
-            running = unit.claims.running_at(name)
+            running = unit.standing.jobs_at(name)
             if running:
                 what = "a job runs" if running == 1 else f"{running} jobs run"
                 raise Conflict(

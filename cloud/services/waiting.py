@@ -1,25 +1,25 @@
 """Jobs that wait for what will not come: refused when no server can run them, expired in the end."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from cloud.clients.queue import Bell, Queue
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Lane, LaneHead
+from cloud.repositories.servers import ServerRecord
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
 from cloud.services.model_choices import chosen_models
+from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.jobs.events import Expired, Failed
 from shared.jobs.state import JobState
 from shared.presets.bundle import Preset
 from shared.presets.requirement import Missing, missing_requirements
 
-__all__ = ["NO_SERVER", "SEAT_SEEN_EVERY", "Waiting", "lacking_everywhere"]
+__all__ = ["NO_SERVER", "Waiting", "lacking_everywhere"]
 
 NO_SERVER = "no_server"
-SEAT_SEEN_EVERY = timedelta(seconds=60)
-_SEAT_TRUSTED = 2.5 * SEAT_SEEN_EVERY
 _MOST_AT_ONCE = 500
 
 
@@ -43,26 +43,21 @@ class Waiting:
         self._longest = longest
         self._utcnow = utcnow
 
-    async def see_seat(
-        self, worker: str, seat: str, pools: Collection[str], capabilities: Capabilities | None
-    ) -> None:
-        """To be said every SEAT_SEEN_EVERY; None while the seat's engine does not answer."""
-        await self._database.write(lambda unit: unit.seats.see(worker, seat, pools, capabilities))
-
-    async def leave_seats(self, worker: str) -> None:
-        """The worker has ended: nobody shall count on it."""
-        await self._database.write(lambda unit: unit.seats.remove(worker))
-
     async def refuse(self, lane: LaneHead) -> int:
-        """Fail the jobs of the lane if every seat of its pool has looked since, and none can run them."""
+        """Fail the jobs of the lane if every server of its pool was asked since, and none can run them."""
         preset = self._presets.get(lane.preset)
         if preset is None:
             return 0
         choices = chosen_models(lane.models)
 
         def work(unit: Unit) -> int:
-            seats = unit.seats.of_pool(lane.pool, seen_within=_SEAT_TRUSTED, said_since=lane.oldest_at)
-            missing = lacking_everywhere([_missing(preset, choices, seat) for seat in seats])
+            said = unit.servers.capabilities(lane.pool)
+            asked = [
+                _said_since(said.get(server.name), lane.oldest_at, server)
+                for server in unit.servers.all(pool=lane.pool)
+                if _counts(server, said)
+            ]
+            missing = lacking_everywhere([_missing(preset, choices, can) for can in asked])
             return self._fail_lane(unit, lane, preset, missing) if missing else 0
 
         total = 0
@@ -92,10 +87,6 @@ class Waiting:
             await self._queue.ring(Bell.EVENTS)
         return total
 
-    async def forget_seats(self) -> int:
-        """Those of workers that died long ago."""
-        return await self._database.write(lambda unit: unit.seats.forget_older(10 * SEAT_SEEN_EVERY))
-
     def _fail_lane(self, unit: Unit, lane: Lane, preset: Preset, missing: Sequence[Missing]) -> int:
         needs = "; ".join(item.message for item in missing)
         message = f"no server can run {preset.manifest.name}: {needs}"
@@ -121,7 +112,7 @@ class Waiting:
 
 
 def lacking_everywhere(lacks: Sequence[tuple[Missing, ...] | None]) -> tuple[Missing, ...]:
-    """What the seat lacks that lacks least; nothing if there is no seat, or one that can, or one (None)
+    """What the server lacks that lacks least; nothing if there is none, or one that can, or one (None)
     of which nothing is known."""
     known = [lack for lack in lacks if lack is not None]
     if not known or len(known) < len(lacks):
@@ -129,7 +120,24 @@ def lacking_everywhere(lacks: Sequence[tuple[Missing, ...] | None]) -> tuple[Mis
     return min(known, key=len)
 
 
+def _counts(server: ServerRecord, said: Mapping[str, tuple[Capabilities, datetime]]) -> bool:
+    """One that is disabled, or that has never been heard of and fails, is nothing to wait for."""
+    has_failed = server.breaker.state is not BreakerState.CLOSED
+    return server.state is not ServerState.DISABLED and not (has_failed and server.name not in said)
+
+
+def _said_since(
+    said: tuple[Capabilities, datetime] | None, since: datetime, server: ServerRecord
+) -> Capabilities | None:
+    """What it said last, unless it is there and shall be asked again: a model may have come meanwhile."""
+    if said is None:
+        return None
+    capabilities, at = said
+    is_old = at < since and server.breaker.state is BreakerState.CLOSED
+    return None if is_old else capabilities
+
+
 def _missing(
-    preset: Preset, choices: Mapping[str, str], seat: Capabilities | None
+    preset: Preset, choices: Mapping[str, str], can: Capabilities | None
 ) -> tuple[Missing, ...] | None:
-    return None if seat is None else missing_requirements(preset, seat.node_classes, seat.models, choices)
+    return None if can is None else missing_requirements(preset, can.node_classes, can.models, choices)

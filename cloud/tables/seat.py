@@ -1,4 +1,4 @@
-"""What each seat of each worker can run, as it last said."""
+"""What workers of the release before told of their engines; nothing of ours uses it any more."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["SEATS"]
 
 
 class SeatRow(SQLModel, table=True):
-    """One row for each pool of a seat. `capabilities` is null while its engine does not answer."""
+    """Stays until no worker of that release can run beside ours, since such a one writes it."""
 
     __tablename__ = "seats"
     worker: str = Field(primary_key=True, max_length=100)

@@ -34,9 +34,10 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
     return (
         Chore("publish", _OUTBOX_EVERY_S, factory.publisher().publish),
         Chore("expire", _EXPIRY_EVERY_S, factory.waiting().expire),
-        Chore("forget_seats", _RETENTION_EVERY_S, factory.waiting().forget_seats),
+        Chore("forget_workers", _RETENTION_EVERY_S, factory.leading().forget_workers),
         Chore("collect", context.settings.collect_every_s, factory.collection().collect),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
+        Chore("forget_old_answers", _RETENTION_EVERY_S, factory.retention().forget_old_answers),
     )
 
 

@@ -1,10 +1,11 @@
 """Which lane a free server takes its next job from: a decision, and nothing else.
 
-Priority comes first. Within it a server stays with the preset whose models it holds until its
-quantum is used, since a change of models costs seconds; then the preset that no other server
-holds comes before the others. Among what is left, the account that has least running comes
-first, then the one served longest ago, then the oldest job. There is no age at which a job jumps
-the queue: a cap by the clock turns into first-in-first-out as soon as the backlog is older.
+Priority comes first. Then fairness: an account that has less running than its share of the servers
+comes before the others. Then a server stays with the preset whose models it holds until its quantum
+is used, since a change of models costs seconds; after that the preset that no other server holds
+comes first. Among what is left, the account that has least running comes first, then the one served
+longest ago, then the oldest job. There is no age at which a job jumps the queue: a cap by the clock
+turns into first-in-first-out as soon as the backlog is older.
 """
 
 from dataclasses import dataclass
@@ -34,13 +35,27 @@ def quantum_s(switch_cost_s: float) -> float:
     return min(_QUANTUM_SWITCHES * switch_cost_s, _LONGEST_QUANTUM_S)
 
 
-def choose_lane(backlog: Backlog, *, residency: Residency = Residency()) -> LaneHead | None:
-    """The lane to claim from; None if there is none. The caller offers only lanes it can run."""
+def choose_lane(backlog: Backlog, *, residency: Residency = Residency(), servers: int = 1) -> LaneHead | None:
+    """The lane to claim from; None if there is none. The caller offers only lanes it can run.
+
+    `servers` is how many share the work.
+    """
     if not backlog.lanes:
         return None
     top = max(lane.priority for lane in backlog.lanes)
     urgent = [lane for lane in backlog.lanes if lane.priority == top]
-    return min(_kept_with(urgent, residency), key=lambda lane: _turn(lane, backlog))
+    owed = _owed(urgent, backlog, servers)
+    return min(_kept_with(owed or urgent, residency), key=lambda lane: _turn(lane, backlog))
+
+
+def _owed(lanes: list[LaneHead], backlog: Backlog, servers: int) -> list[LaneHead]:
+    """Those of accounts that run on fewer servers than they would if all shared alike. Where there are
+    more accounts than servers nobody is owed one: they take turns by quantum."""
+    accounts = {lane.account_id for lane in lanes}.union(
+        account for account, count in backlog.running.items() if count
+    )
+    share = servers // len(accounts)
+    return [lane for lane in lanes if backlog.running.get(lane.account_id, 0) < share]
 
 
 def _kept_with(lanes: list[LaneHead], residency: Residency) -> list[LaneHead]:

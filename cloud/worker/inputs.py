@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 
 from cloud.clients.blob import BlobStore, artifact_key
 from cloud.repositories.claims import Claim
+from cloud.services.recipes import Making, making_of
 from shared.engines.base import InputFile, PresetWork, WorkRefused
 from shared.presets.bundle import Preset
 
 __all__ = ["InputFiles"]
+
+_LONGEST_S = 600.0  # of what no preset limits
 
 
 class InputFiles:
@@ -43,6 +46,15 @@ class InputFiles:
                 values=claim.values,
                 inputs=inputs,
             )
+
+    def limit_s(self, claim: Claim) -> float:
+        """How long its run may take, from its start."""
+        preset = self._presets.get(claim.lane.preset)
+        return _LONGEST_S if preset is None else preset.manifest.timeout_s
+
+    def making(self, claim: Claim) -> Making:
+        """What there is to tell of how its outputs are made."""
+        return making_of(claim, self._presets.get(claim.lane.preset))
 
     def _preset(self, claim: Claim) -> Preset:
         preset = self._presets.get(claim.lane.preset)

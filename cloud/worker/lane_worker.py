@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic
 
 import structlog
@@ -11,14 +12,16 @@ from cloud.clients.queue import Bell, Queue, Waiter
 from cloud.errors import Fenced
 from cloud.repositories.claims import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
+from cloud.repositories.standing import Scene
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.waiting import Waiting
-from cloud.worker.choose import Residency, choose_lane, quantum_s
+from cloud.worker.choose import choose_lane
 from cloud.worker.lease import LeaseLost, under_lease
-from cloud.worker.run import AttemptRunner, Signals
+from cloud.worker.run import AttemptRunner, Course
 from cloud.worker.seat import Seat, can_run
-from cloud.worker.seat_watch import SeatWatch
-from shared.engines.base import EngineUnavailable
+from cloud.worker.signals import Reason, Signals
+from cloud.worker.watch import Watch
+from shared.engines.base import EngineUnavailable, RunLost
 from shared.errors import TransientError
 from shared.failpoints import failpoint
 from shared.presets.bundle import Preset
@@ -28,7 +31,6 @@ __all__ = ["LaneWorker"]
 _log = structlog.get_logger(__name__)
 
 _CLAIMS_AT_ONCE = 3
-_AWAY_S = 5.0
 _LEFT_S = 60.0
 
 
@@ -38,6 +40,7 @@ class LaneWorker:
         *,
         name: str,
         seat: Seat,
+        watch: Watch,
         runner: AttemptRunner,
         attempts: Attempts,
         waiting: Waiting,
@@ -49,6 +52,7 @@ class LaneWorker:
     ) -> None:
         self._name = name
         self._seat = seat
+        self._watch = watch
         self._runner = runner
         self._attempts = attempts
         self._waiting = waiting
@@ -57,62 +61,125 @@ class LaneWorker:
         self._presets = presets
         self._grace_s = grace_s
         self._poll_s = poll_s
-        self._running: set[asyncio.Task[None]] = set()
-        self._drained = asyncio.Event()
-        self._watch = SeatWatch(worker=name, seat=seat, waiting=waiting)
+        self._running: dict[asyncio.Task[None], Signals] = {}
+        self._bell: Waiter | None = None
         self._left: dict[Lane, float] = {}  # lanes for others, and until when they are
-        self._held: tuple[str, float] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._running
+
+    def ring(self) -> None:
+        """There may be room now."""
+        if self._bell is not None:
+            self._bell.ring()
+
+    def give_up(self, reason: Reason) -> None:
+        """What is open here is given back."""
+        for signals in self._running.values():
+            signals.give(reason)
 
     async def work(self, stop: asyncio.Event) -> None:
         """Until `stop`; then what runs may end within the grace time, and is given back after it."""
         with self._queue.listen(Bell.JOBS) as bell:
-            beside = [
-                asyncio.create_task(_ring_at(stop, bell), name="stop-bell"),
-                asyncio.create_task(self._watch.run(), name="seat-watch"),
-            ]
+            self._bell = bell
+            ringing = asyncio.create_task(_ring_at(stop, bell), name="stop-bell")
             try:
                 while not stop.is_set():
-                    if not await self._claimed_one(bell):
+                    if not await self._claimed_one():
                         await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
             finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                self._bell = None
+                ringing.cancel()
+                await asyncio.gather(ringing, return_exceptions=True)
         await self._drain()
 
-    async def _claimed_one(self, bell: Waiter) -> bool:
-        if len(self._running) >= self._seat.capacity:
+    async def _claimed_one(self) -> bool:
+        if len(self._running) >= self._watch.room_for_left:
             return False
         try:
             since = asyncio.get_running_loop().time()
             claim = await self._claim()
         except TransientError as error:
-            _log.warning("no_claim", error=error.code, seat=self._seat.engine.name)
+            _log.warning("no_claim", error=error.code, seat=self._seat.name)
             return False
         if claim is None:
             return False
         failpoint("attempt.claimed")
-        task = asyncio.create_task(self._see_through(claim, since), name=f"attempt-{claim.ref.job_id}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _task: bell.ring())
+        is_cold = self._watch.hold(claim.lane.preset)
+        signals = Signals()
+        task = asyncio.create_task(
+            self._see_through(claim, signals, since, is_cold=is_cold), name=f"attempt-{claim.ref.job_id}"
+        )
+        self._running[task] = signals
+        task.add_done_callback(self._ended)
         return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self.ring()
 
     async def _claim(self) -> Claim | None:
         """Raises EngineUnavailable while nothing can be run here, and the database's troubles."""
-        for _ in range(_CLAIMS_AT_ONCE):
-            backlog = await self._attempts.backlog(self._seat.pools)
-            lanes = await self._runnable(backlog.lanes)
-            lane = choose_lane(
-                Backlog(lanes, backlog.running, backlog.served_at), residency=self._residency()
+        server = self._seat.server
+        if server is None:
+            return await self._claim_from(await self._attempts.backlog(self._seat.pools), 1)
+        left = await self._attempts.claim_left(server, worker=self._name)
+        if left is not None or len(self._running) >= self._watch.room:
+            return left
+        scene = await self._attempts.scene(self._seat.pools)
+        mine = next((standing.jobs for standing in scene.servers if standing.server.name == server), 0)
+        if max(mine, len(self._running)) >= self._watch.room:
+            return None
+        claim = await self._claim_at(server, scene)
+        if claim is None and not self._running:
+            await self._ask_back(server, scene)
+        return claim
+
+    async def _claim_at(self, server: str, scene: Scene) -> Claim | None:
+        others = [standing for standing in scene.servers if standing.server.name != server]
+        lanes = scene.backlog.lanes
+        if len(self._running) >= self._seat.runs_at_once:
+            able = await self._watch.others()
+            idle = [
+                able[other.server.name] for other in others if other.is_idle and other.server.name in able
+            ]
+            lanes = tuple(
+                lane for lane in lanes if not any(can_run(lane, self._presets, can) for can in idle)
             )
+        working = [standing.server for standing in scene.servers if standing.server.takes_work]
+        elsewhere = frozenset(
+            other.preset for other in working if other.name != server and other.preset is not None
+        )
+        backlog = replace(scene.backlog, lanes=lanes)
+        return await self._claim_from(backlog, max(1, len(working)), elsewhere)
+
+    async def _claim_from(
+        self, backlog: Backlog, servers: int, elsewhere: frozenset[str] = frozenset()
+    ) -> Claim | None:
+        """A lane whose jobs others took meanwhile, or may not be taken here, is passed over."""
+        lanes = await self._runnable(backlog.lanes)
+        for _ in range(_CLAIMS_AT_ONCE):
+            residency = self._watch.residency(lanes, elsewhere)
+            lane = choose_lane(replace(backlog, lanes=lanes), residency=residency, servers=servers)
             if lane is None:
                 return None
-            claim = await self._attempts.claim(lane, worker=self._name)
+            claim = await self._attempts.claim(lane, worker=self._name, server=self._seat.server)
             if claim is not None:
-                self._note_preset(lane.preset)
                 return claim
+            lanes = tuple(other for other in lanes if other is not lane)
         return None
+
+    async def _ask_back(self, server: str, scene: Scene) -> None:
+        """Here is nothing to do, while elsewhere a job may wait behind another."""
+        if all(standing.jobs <= standing.server.capacity for standing in scene.servers):
+            return
+        capabilities = await self._watch.capabilities()
+        asked = await self._attempts.ask_back(
+            self._seat.pools, server, lambda lane: can_run(lane, self._presets, capabilities)
+        )
+        if asked is not None:
+            _log.info("asked_back", job=asked.job_id, server=server)
 
     async def _runnable(self, lanes: tuple[LaneHead, ...]) -> tuple[LaneHead, ...]:
         """Those that this seat can run; what no seat can is refused."""
@@ -129,36 +196,35 @@ class LaneWorker:
         self._left = {lane: until for lane, until in self._left.items() if until > now}
         return tuple(lane for lane in lanes if can_run(lane, self._presets, capabilities))
 
-    def _residency(self) -> Residency:
-        if self._held is None or not self._seat.switch_cost_s:
-            return Residency()
-        preset, since = self._held
-        return Residency(preset, monotonic() - since, quantum_s(self._seat.switch_cost_s))
-
-    def _note_preset(self, preset: str) -> None:
-        if self._held is None or self._held[0] != preset:
-            self._held = (preset, monotonic())
-
-    async def _see_through(self, claim: Claim, since: float) -> None:
+    async def _see_through(self, claim: Claim, signals: Signals, since: float, *, is_cold: bool) -> None:
+        course = Course()
         with structlog.contextvars.bound_contextvars(job=claim.ref.job_id, attempt=claim.ref.number):
             try:
-                await self._under_lease(claim, since)
+                await self._under_lease(claim, signals, course, since)
             except (Fenced, LeaseLost) as error:
                 _log.warning("attempt_taken_away", error=error.code)
-            except EngineUnavailable as error:
-                _log.warning("engine_away", error=error.message)
-                self._watch.doubt()
-                await asyncio.sleep(_AWAY_S)
+                return
+            except (EngineUnavailable, RunLost) as error:
+                _log.warning("engine_let_down", error=error.code, message=error.message)
+                if Reason.LOST not in signals:
+                    self._watch.failed(error)
+                return
             except Exception:  # noqa: BLE001 - the task's end: the reaper gives the job to another
                 _log.exception("attempt_abandoned")
+                return
+        if course.begun_at is not None:
+            self._watch.worked()
+        if course.to_progress_s is not None:
+            self._watch.measured(claim.lane.preset, course.to_progress_s, cold=is_cold)
 
-    async def _under_lease(self, claim: Claim, since: float) -> None:
-        async def work(unwanted: asyncio.Event) -> None:
-            await self._runner.run(claim, Signals(unwanted, self._drained))
+    async def _under_lease(self, claim: Claim, signals: Signals, course: Course, since: float) -> None:
+        async def work(told: Signals) -> None:
+            await self._runner.run(claim, told, course)
 
         with self._queue.listen(Bell.CANCELS) as cancels:
             await under_lease(
                 work,
+                signals=signals,
                 renew=lambda: self._attempts.heartbeat(claim.ref),
                 lease_s=self._rules.lease.total_seconds(),
                 since=since,
@@ -168,12 +234,13 @@ class LaneWorker:
     async def _drain(self) -> None:
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace_s)
-        self._drained.set()
+        self.give_up(Reason.DRAINED)
         if self._running:
             await asyncio.wait(self._running, timeout=self._rules.lease.total_seconds())
-        for task in self._running:
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _plain(lane: LaneHead) -> Lane:

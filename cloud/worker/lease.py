@@ -12,6 +12,7 @@ import structlog
 
 from cloud.clients.queue import Waiter
 from cloud.services.attempts import Order
+from cloud.worker.signals import Reason, Signals
 from shared.errors import TransientError
 
 __all__ = ["LeaseLost", "under_lease"]
@@ -31,25 +32,25 @@ class LeaseLost(TransientError):
 
 
 async def under_lease(
-    work: Callable[[asyncio.Event], Awaitable[_T]],
+    work: Callable[[Signals], Awaitable[_T]],
     *,
+    signals: Signals,
     renew: Callable[[], Awaitable[Order]],
     lease_s: float,
     since: float,
     cancels: Waiter,
 ) -> _T:
-    """The result of `work`, whose argument is set once the job is to be cancelled.
+    """The result of `work`, which is told by the signals what the database wants of it.
 
     `since` is the loop's time before the lease was taken. Raises LeaseLost, after `work` was
     cancelled, when the lease is gone or was not renewed in time.
     """
-    unwanted = asyncio.Event()
     fence = asyncio.timeout_at(since + _FENCE * lease_s)
     try:
         async with fence:
-            beating = asyncio.create_task(_beat(renew, lease_s, cancels, fence, unwanted), name="heartbeat")
+            beating = asyncio.create_task(_beat(renew, lease_s, cancels, fence, signals), name="heartbeat")
             try:
-                return await work(unwanted)
+                return await work(signals)
             finally:
                 beating.cancel()
                 await asyncio.gather(beating, return_exceptions=True)
@@ -64,7 +65,7 @@ async def _beat(
     lease_s: float,
     cancels: Waiter,
     fence: asyncio.Timeout,
-    unwanted: asyncio.Event,
+    signals: Signals,
 ) -> None:
     clock = asyncio.get_running_loop().time
     pause_s = lease_s / _BEATS_PER_LEASE
@@ -83,7 +84,9 @@ async def _beat(
                 fence.reschedule(clock())
                 return
             case Order.CANCEL:
-                unwanted.set()
+                signals.give(Reason.UNWANTED)
+            case Order.HAND_BACK:
+                signals.give(Reason.ELSEWHERE)
             case Order.GO_ON:
                 pass
             case _:

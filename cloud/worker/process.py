@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import structlog
 
@@ -13,7 +14,9 @@ from cloud.clients.queue import Queue
 from cloud.factory import Factory, ProcessContext
 from cloud.repositories.claims import Claim
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.leading import Leading
 from cloud.services.waiting import Waiting
+from cloud.worker.fleet import Fleet
 from cloud.worker.inputs import InputFiles
 from cloud.worker.lane_worker import LaneWorker
 from cloud.worker.passing import PassingEvent
@@ -21,8 +24,9 @@ from cloud.worker.run import AttemptRunner
 from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from cloud.worker.seats import open_seats
+from cloud.worker.server_watch import WatchRules
+from cloud.worker.watch import LocalWatch, Watch
 from shared.api.events import event_text
-from shared.errors import TransientError
 from shared.ids import new_id
 from shared.jobs.events import Preview
 from shared.presets.bundle import Preset
@@ -33,22 +37,27 @@ _log = structlog.get_logger(__name__)
 
 
 async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float = 20.0) -> None:
-    """A worker with the engines of the settings, until `stop` is set and it has drained."""
-    factory = Factory(context)
-    async with open_seats(context.settings) as seats:
+    """A worker with an engine of its own and its share of the servers, until `stop` is set and it has
+    drained."""
+    factory, settings = Factory(context), context.settings
+    async with open_seats(settings) as seats:
         await run_worker(
             name=worker_name(),
             seats=seats,
             attempts=factory.attempts(),
             waiting=factory.waiting(),
+            leading=factory.leading(),
             rules=factory.attempt_rules(),
+            watch_rules=WatchRules(every_s=settings.look_every_s, answer_s=settings.server_answer_s),
             queue=context.queue,
             broadcast=context.broadcast,
             blobs=context.blobs,
             presets=context.presets,
+            folder=settings.data_dir / "engines",
             stop=stop,
             grace_s=grace_s,
-            poll_s=context.settings.poll_every_s,
+            poll_s=settings.poll_every_s,
+            hang_s=settings.hang_s,
         )
 
 
@@ -58,47 +67,63 @@ async def run_worker(
     seats: Sequence[Seat],
     attempts: Attempts,
     waiting: Waiting,
+    leading: Leading,
     rules: AttemptRules,
+    watch_rules: WatchRules,
     queue: Queue,
     broadcast: Broadcast,
     blobs: BlobStore,
     presets: Mapping[str, Preset],
+    folder: Path,
     stop: asyncio.Event,
     grace_s: float = 20.0,
     poll_s: float = 1.0,
+    hang_s: float = 30.0,
 ) -> None:
     """Returns once `stop` is set and every attempt has ended or was given back."""
 
     async def tell(claim: Claim, event: PassingEvent) -> None:
         await broadcast.publish(_message(claim, event))
 
-    _log.info("worker_started", worker=name, seats=[seat.engine.name for seat in seats])
+    def lane_worker(seat: Seat, watch: Watch, seat_grace_s: float) -> LaneWorker:
+        runner = AttemptRunner(
+            seat=seat,
+            attempts=attempts,
+            inputs=InputFiles(blobs=blobs, presets=presets),
+            saver=OutputSaver(blobs=blobs),
+            tell=tell,
+            hang_s=hang_s,
+        )
+        return LaneWorker(
+            name=name,
+            seat=seat,
+            watch=watch,
+            runner=runner,
+            attempts=attempts,
+            waiting=waiting,
+            rules=rules,
+            queue=queue,
+            presets=presets,
+            grace_s=seat_grace_s,
+            poll_s=poll_s,
+        )
+
+    _log.info("worker_started", worker=name)
+    fleet = Fleet(
+        worker=name,
+        leading=leading,
+        queue=queue,
+        rules=rules,
+        watch_rules=watch_rules,
+        folder=folder,
+        grace_s=grace_s,
+        make=lane_worker,
+    )
     async with asyncio.TaskGroup() as group:
+        group.create_task(fleet.work(stop), name="fleet")
         for seat in seats:
-            runner = AttemptRunner(
-                seat=seat,
-                attempts=attempts,
-                inputs=InputFiles(blobs=blobs, presets=presets),
-                saver=OutputSaver(blobs=blobs),
-                tell=tell,
-            )
-            lanes = LaneWorker(
-                name=name,
-                seat=seat,
-                runner=runner,
-                attempts=attempts,
-                waiting=waiting,
-                rules=rules,
-                queue=queue,
-                presets=presets,
-                grace_s=grace_s,
-                poll_s=poll_s,
-            )
-            group.create_task(lanes.work(stop), name=f"seat-{seat.engine.name}")
-    try:
-        await waiting.leave_seats(name)
-    except TransientError as error:
-        _log.warning("seats_not_left", error=error.code)
+            lanes = lane_worker(seat, LocalWatch(seat.engine, capacity=seat.runs_at_once + 1), grace_s)
+            group.create_task(lanes.work(stop), name=f"seat-{seat.name}")
     _log.info("worker_stopped", worker=name)
 
 

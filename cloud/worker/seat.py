@@ -14,16 +14,12 @@ __all__ = ["Seat", "can_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """`capacity` attempts may be open at once, the last of them waiting behind the others.
-
-    `switch_cost_s` is what a change of preset costs here; 0 where nothing is loaded.
-    """
+    """`runs_at_once` jobs run there, others wait behind them. `server` is the name of a GPU server."""
 
     engine: Engine
     pools: frozenset[str]
-    capacity: int
+    runs_at_once: int
     server: str | None = None
-    switch_cost_s: float = 0.0
 
     @property
     def name(self) -> str:

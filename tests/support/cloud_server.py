@@ -15,6 +15,7 @@ from cloud.settings import Settings
 from cloud.tasks.housekeeping import keep_house
 from cloud.worker.process import run_worker, worker_name
 from cloud.worker.seat import Seat
+from cloud.worker.server_watch import WatchRules
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.media import MediaLimits
@@ -104,14 +105,17 @@ class CloudServer:
         try:
             await run_worker(
                 name=worker_name(),
-                seats=[Seat(engine=engine, pools=frozenset({"builtin"}), capacity=2)],
+                seats=[Seat(engine=engine, pools=frozenset({"builtin"}), runs_at_once=1)],
                 attempts=factory.attempts(),
                 waiting=factory.waiting(),
+                leading=factory.leading(),
                 rules=factory.attempt_rules(),
+                watch_rules=WatchRules(),
                 queue=context.queue,
                 broadcast=context.broadcast,
                 blobs=context.blobs,
                 presets=context.presets,
+                folder=self._folder / "engines",
                 stop=stop,
                 grace_s=0,
             )

@@ -313,7 +313,8 @@ async def test_attempts_come_to_an_end(database: Database) -> None:
     account = await desk.account()
     [job_id] = await desk.jobs(account)
     for _ in range(3):
-        await desk.attempts.release((await desk.claim()).ref, reason="the engine is away")
+        ref = (await desk.claim()).ref
+        await desk.attempts.break_off(ref, code="away", reason="the engine is away")
 
     job = await desk.job(account, job_id)
     assert (job.state, job.failure_code, job.failure_retryable) == (
@@ -330,3 +331,19 @@ async def test_bells_ring_after_what_they_announce(desk: Desk) -> None:
         await desk.attempts.release(ref, reason="drained")
         assert await jobs.wait(0)
         assert await events.wait(0)
+
+
+async def test_what_is_given_back_whole_does_not_count(database: Database) -> None:
+    desk = Desk(database, AttemptRules(lease=timedelta(seconds=30), max_attempts=3))
+    account = await desk.account()
+    [job_id] = await desk.jobs(account)
+    for _ in range(5):
+        await desk.attempts.release((await desk.claim()).ref, reason="the worker was stopped")
+    for _ in range(2):
+        ref = (await desk.claim()).ref
+        await desk.attempts.break_off(ref, code="away", reason="the engine is away")
+        assert (await desk.job(account, job_id)).state is JobState.QUEUED
+    claim = await desk.claim()
+    assert [attempt.reason for attempt in claim.previous] == ["away", "away", *[None] * 5]
+    await desk.attempts.break_off(claim.ref, code="away", reason="the engine is away")
+    assert (await desk.job(account, job_id)).failure_code == "too_many_attempts"

@@ -9,10 +9,12 @@ from cloud.clients.queue import LocalQueue
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import JobRecord, NewJob
 from cloud.repositories.lanes import Lane, LaneHead
+from cloud.repositories.servers import Breaker, NewServer
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Endings
 from cloud.services.model_choices import model_choices
 from cloud.services.waiting import NO_SERVER, Waiting, lacking_everywhere
+from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.ids import new_id
 from shared.jobs.state import JobState
@@ -59,9 +61,21 @@ class Hall:
         await self.database.write(work)
         return job_id
 
-    async def see(self, seat: str, *models: str, classes: frozenset[str] | None = CLASSES) -> None:
-        capabilities = Capabilities(accepts_graphs=True, node_classes=classes, models={"checkpoints": models})
-        await self.waiting.see_seat("worker", seat, ["comfy"], capabilities)
+    async def see(self, server: str, *models: str, classes: frozenset[str] | None = CLASSES) -> None:
+        """The server says what it can run; the first time, it is registered too."""
+        can = Capabilities(accepts_graphs=True, node_classes=classes, models={"checkpoints": models})
+
+        def work(unit: Unit) -> None:
+            if unit.servers.find(server) is None:
+                unit.servers.add(_server(server))
+            unit.servers.note_capabilities(server, can)
+
+        await self.database.write(work)
+
+    async def fail(self, server: str) -> None:
+        await self.database.write(
+            lambda unit: unit.servers.set_breaker(server, Breaker(state=BreakerState.OPEN))
+        )
 
     async def lanes(self) -> tuple[LaneHead, ...]:
         return (await self.database.read(lambda unit: unit.lanes.backlog(["comfy"]))).lanes
@@ -85,6 +99,12 @@ class Hall:
         return [event.kind for event in found]
 
 
+def _server(name: str) -> NewServer:
+    return NewServer(
+        id=new_id(), name=name, url=f"http://{name}", credential=None, pool="comfy", capacity=1, labels={}
+    )
+
+
 @pytest.fixture
 async def hall(database: Database) -> Hall:
     hall = Hall(database)
@@ -92,7 +112,7 @@ async def hall(database: Database) -> Hall:
     return hall
 
 
-async def test_what_no_seat_has_is_refused_by_name_and_the_rest_waits(hall: Hall) -> None:
+async def test_what_no_server_has_is_refused_by_name_and_the_rest_waits(hall: Hall) -> None:
     jobs = {"there": await hall.submit("there.ckpt"), "nowhere": await hall.submit("nowhere.ckpt")}
     await hall.see("a", "there.ckpt")
     await hall.see("b", "other.ckpt")
@@ -112,25 +132,39 @@ async def test_missing_node_classes_are_named(hall: Hall) -> None:
     assert "KSampler" in ((await hall.job(job_id)).failure_message or "")
 
 
-async def test_nothing_is_refused_while_a_seat_is_not_known(hall: Hall) -> None:
+async def test_nothing_is_refused_while_a_server_was_not_asked(hall: Hall) -> None:
     await hall.see("early")  # before the job came: what it lacked then, it may have now
     await hall.submit("nowhere.ckpt")
     assert await hall.refuse() == 0
     await hall.see("early")
-    await hall.waiting.see_seat("worker", "away", ["comfy"], None)
+    await hall.database.write(lambda unit: unit.servers.add(_server("new")))
     assert await hall.refuse() == 0
-    await hall.see("away")
+    await hall.see("new")
     assert await hall.refuse() == 1
 
 
-async def test_nothing_is_refused_without_a_seat(hall: Hall) -> None:
+async def test_a_server_that_fails_is_waited_for_if_it_had_what_is_needed(hall: Hall) -> None:
+    await hall.see("away", "there.ckpt")
+    await hall.fail("away")
+    jobs = {"there": await hall.submit("there.ckpt"), "nowhere": await hall.submit("nowhere.ckpt")}
+    await hall.see("here")
+    assert await hall.refuse() == 1
+    assert await hall.states(jobs) == {"there": JobState.QUEUED, "nowhere": JobState.FAILED}
+
+
+async def test_a_server_that_was_never_reached_is_not_waited_for(hall: Hall) -> None:
+    await hall.submit("nowhere.ckpt")
+    await hall.see("here")
+    await hall.database.write(lambda unit: unit.servers.add(_server("typo")))
+    await hall.fail("typo")
+    assert await hall.refuse() == 1
+
+
+async def test_nothing_is_refused_without_a_server(hall: Hall) -> None:
     await hall.submit("nowhere.ckpt")
     assert await hall.refuse() == 0
     await hall.see("a")
-    await hall.waiting.leave_seats("worker")
-    assert await hall.refuse() == 0
-    await hall.see("a")
-    hall.database.clock_offset += timedelta(minutes=3)  # its worker died without a word
+    await hall.database.write(lambda unit: unit.servers.set_state("a", ServerState.DISABLED))
     assert await hall.refuse() == 0
 
 
@@ -149,13 +183,6 @@ async def test_what_has_waited_too_long_expires(hall: Hall) -> None:
     assert [lane.waiting for lane in await hall.lanes()] == [1]
 
 
-async def test_seats_of_the_long_dead_are_forgotten(hall: Hall) -> None:
-    await hall.see("a")
-    assert await hall.waiting.forget_seats() == 0
-    hall.database.clock_offset += timedelta(hours=1)
-    assert await hall.waiting.forget_seats() == 1
-
-
 @pytest.mark.parametrize(
     ("lacks", "expected"),
     [
@@ -166,7 +193,7 @@ async def test_seats_of_the_long_dead_are_forgotten(hall: Hall) -> None:
         ([(NODE,), None], ()),
     ],
 )
-def test_only_what_every_known_seat_lacks_is_lacking(
+def test_only_what_every_known_server_lacks_is_lacking(
     lacks: list[tuple[Missing, ...] | None], expected: tuple[Missing, ...]
 ) -> None:
     assert lacking_everywhere(lacks) == expected

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+from cryptography.fernet import Fernet
+
 from cloud.clients.blob import LocalBlobStore, artifact_key
 from cloud.clients.broadcast import LocalBroadcast
 from cloud.clients.queue import Bell, LocalQueue
+from cloud.clients.secret_box import SecretBox
 from cloud.errors import Fenced
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.repositories.claims import Claim
@@ -20,15 +23,22 @@ from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.breaker import BreakerRules
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.endings import Endings
+from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
+from cloud.services.servers import Servers
 from cloud.services.waiting import Waiting
 from cloud.worker.inputs import InputFiles
 from cloud.worker.passing import PassingEvent
 from cloud.worker.process import run_worker, worker_name
-from cloud.worker.run import AttemptRunner, Signals
+from cloud.worker.run import AttemptRunner, Course
 from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
+from cloud.worker.server_watch import WatchRules
+from cloud.worker.signals import Reason, Signals
+from shared.api.servers import Server, ServerRequest
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.errors import JsonValue
@@ -78,32 +88,67 @@ class Shop:
             utcnow=lambda: datetime.now(UTC),
         )
 
+        box = SecretBox([Fernet.generate_key().decode()])
+        self.servers = Servers(database=self.database, queue=self.queue, box=box)
+        self.leading = Leading(
+            database=self.database,
+            queue=self.queue,
+            box=box,
+            rules=self.rules,
+            breaker_rules=BreakerRules(first=timedelta(seconds=0.5)),
+        )
+        self.watch_rules = WatchRules(every_s=0.2, ask_every_s=60, patience_s=5, answer_s=5)
+
     async def open(self) -> None:
         await self.database.write(lambda unit: unit.accounts.add(ACCOUNT, "Test"))
+
+    async def register(self, url: str, name: str, **more: object) -> None:
+        await self.servers.add(COMMAND_LINE, ServerRequest.model_validate({"url": url, "name": name, **more}))
+
+    async def server(self, name: str) -> Server:
+        return await self.servers.show(COMMAND_LINE, name)
+
+    async def until_server(
+        self, name: str, reached: Callable[[Server], bool], *, within_s: float = 20
+    ) -> Server:
+        async with asyncio.timeout(within_s):
+            while not reached(server := await self.server(name)):  # noqa: ASYNC110 - rows have no event
+                await asyncio.sleep(0.01)
+            return server
 
     def engine(self, name: str = "one") -> BuiltinEngine:
         return BuiltinEngine(state_folder=self.folder / "engines" / name, pool=self.pool)
 
     @contextlib.asynccontextmanager
     async def worker(
-        self, engine: BuiltinEngine | None = None, *, seats: Sequence[Seat] = (), grace_s: float = 10.0
+        self,
+        engine: BuiltinEngine | None = None,
+        *,
+        name: str | None = None,
+        grace_s: float = 10.0,
+        hang_s: float = 30.0,
     ) -> AsyncIterator[asyncio.Event]:
-        """A worker beside the test; setting the event drains it, leaving ends it hard."""
+        """A worker beside the test, which leads its share of the servers; setting the event drains it,
+        leaving ends it hard."""
         stop = asyncio.Event()
-        builtin = Seat(engine=engine or self.engine(), pools=frozenset({"builtin"}), capacity=2)
+        builtin = Seat(engine=engine or self.engine(), pools=frozenset({"builtin"}), runs_at_once=1)
         task = asyncio.create_task(
             run_worker(
-                name=worker_name(),
-                seats=seats or [builtin],
+                name=name or worker_name(),
+                seats=[builtin] if self.lane_pool == "builtin" else [],
                 attempts=self.attempts,
                 waiting=self.waiting,
+                leading=self.leading,
                 rules=self.rules,
+                watch_rules=self.watch_rules,
                 queue=self.queue,
                 broadcast=self.broadcast,
                 blobs=self.blobs,
                 presets=self.presets,
+                folder=self.folder / "engines",
                 stop=stop,
                 grace_s=grace_s,
+                hang_s=hang_s,
             )
         )
         try:
@@ -203,17 +248,17 @@ class Shop:
             pass
 
         runner = AttemptRunner(
-            seat=Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), capacity=1),
+            seat=Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), runs_at_once=1),
             attempts=self.attempts,
             inputs=self.inputs(),
             saver=OutputSaver(blobs=self.blobs),
             tell=tell,
         )
-        signals = Signals(asyncio.Event())
+        signals = Signals()
         if unwanted:
-            signals.unwanted.set()
+            signals.give(Reason.UNWANTED)
         with contextlib.suppress(Fenced):
-            await runner.run(claim, signals)
+            await runner.run(claim, signals, Course())
 
     def move_clock(self, by: timedelta) -> None:
         self.database.clock_offset += by

@@ -5,6 +5,7 @@ import pytest
 from cloud.clients.queue import Waiter
 from cloud.services.attempts import Order
 from cloud.worker.lease import LeaseLost, under_lease
+from cloud.worker.signals import Signals
 from shared.errors import TransientError
 
 LEASE_S = 0.4
@@ -13,6 +14,7 @@ LEASE_S = 0.4
 async def _hold(work, renew, *, cancels: Waiter | None = None, lease_s: float = LEASE_S):  # type: ignore[no-untyped-def]
     return await under_lease(
         work,
+        signals=Signals(),
         renew=renew,
         lease_s=lease_s,
         since=asyncio.get_running_loop().time(),
@@ -20,14 +22,14 @@ async def _hold(work, renew, *, cancels: Waiter | None = None, lease_s: float = 
     )
 
 
-async def _for_ever(_unwanted: asyncio.Event) -> None:
+async def _for_ever(_signals: Signals) -> None:
     await asyncio.Event().wait()
 
 
 async def test_a_renewed_lease_outlives_itself() -> None:
     renewals = asyncio.Semaphore(0)
 
-    async def work(_unwanted: asyncio.Event) -> str:
+    async def work(_signals: Signals) -> str:
         for _ in range(8):
             await renewals.acquire()
         return "done"
@@ -72,7 +74,7 @@ async def test_a_database_that_comes_back_in_time_is_enough() -> None:
             raise failure
         return Order.GO_ON
 
-    async def work(_unwanted: asyncio.Event) -> str:
+    async def work(_signals: Signals) -> str:
         await asyncio.sleep(1.5 * LEASE_S)
         return "done"
 
@@ -94,9 +96,9 @@ async def test_the_bell_brings_a_cancellation_at_once() -> None:
     async def renew() -> Order:
         return Order.CANCEL
 
-    async def work(unwanted: asyncio.Event) -> str:
+    async def work(signals: Signals) -> str:
         cancels.ring()
-        await unwanted.wait()
+        await signals.wait()
         return "stopped"
 
     cancels = Waiter()
@@ -105,7 +107,7 @@ async def test_the_bell_brings_a_cancellation_at_once() -> None:
 
 
 async def test_a_timeout_of_the_work_itself_is_no_lost_lease() -> None:
-    async def work(_unwanted: asyncio.Event) -> None:
+    async def work(_signals: Signals) -> None:
         raise TimeoutError("its own")
 
     async def renew() -> Order:

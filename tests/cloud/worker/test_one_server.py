@@ -1,4 +1,4 @@
-"""A ComfyUI seat: the stand-in server runs what a worker sends, and workers die around it."""
+"""One GPU server: the stand-in runs what a worker sends, and workers die around it."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,6 @@ from cloud.repositories.claims import Claim
 from cloud.repositories.database import Database
 from cloud.services.attempts import AttemptRules
 from cloud.services.waiting import NO_SERVER
-from cloud.worker.seat import Seat
 from shared.comfy.client import ComfyClient
 from shared.engines.base import Ticket
 from shared.engines.builtin.pool import ProcessPool
@@ -22,6 +21,7 @@ from tests.cloud.worker.shop import ACCOUNT, Shop
 from tests.support.comfy_server import ComfyServer, comfy_server
 
 MODEL = "random_sd15_fp16.safetensors"
+NAME = "gpu"
 FEW, MANY = {"model": MODEL, "steps": 3}, {"model": MODEL, "steps": 100}
 
 
@@ -32,28 +32,20 @@ async def server() -> AsyncIterator[ComfyServer]:
 
 
 @pytest.fixture
-async def shop(database: Database, tmp_path: Path) -> AsyncIterator[Shop]:
-    pool = ProcessPool(size=1)
-    shop = Shop(database, tmp_path, AttemptRules(), pool, preset_id="portrait-pro", lane_pool="comfy")
-    await shop.open()
-    yield shop
-    await pool.aclose()
+async def shop(database: Database, tmp_path: Path, server: ComfyServer) -> AsyncIterator[Shop]:
+    async with contextlib.aclosing(ProcessPool(size=1)) as pool:
+        shop = Shop(database, tmp_path, AttemptRules(), pool, preset_id="portrait-pro", lane_pool="comfy")
+        await shop.open()
+        await shop.register(server.url, NAME)
+        yield shop
 
 
 @contextlib.asynccontextmanager
-async def _seat(shop: Shop, server: ComfyServer) -> AsyncIterator[Seat]:
+async def _engine(shop: Shop, server: ComfyServer) -> AsyncIterator[ComfyEngine]:
     """As of a new process: it knows nothing but the server's address."""
     engine = ComfyEngine(client=ComfyClient(server.url), spool_folder=shop.folder / "spool")
-    try:
-        yield Seat(engine=engine, server=server.url, pools=frozenset({"comfy"}), capacity=2)
-    finally:
-        await engine.aclose()
-
-
-@contextlib.asynccontextmanager
-async def _worker(shop: Shop, server: ComfyServer) -> AsyncIterator[asyncio.Event]:
-    async with _seat(shop, server) as seat, shop.worker(seats=[seat]) as stop:
-        yield stop
+    async with contextlib.aclosing(engine):
+        yield engine
 
 
 async def _until_sent(shop: Shop, server: ComfyServer, count: int) -> None:
@@ -65,16 +57,16 @@ async def _until_sent(shop: Shop, server: ComfyServer, count: int) -> None:
 async def _begun_by_the_dead(shop: Shop, server: ComfyServer, job_id: str) -> tuple[Claim, Ticket]:
     """An attempt whose worker died as soon as the prompt ran; its lease is over."""
     [lane] = (await shop.attempts.backlog(["comfy"])).lanes
-    claim = await shop.attempts.claim(lane, worker="dead")
+    claim = await shop.attempts.claim(lane, worker="dead", server=NAME)
     assert claim is not None
     assert claim.ref.job_id == job_id
-    async with _seat(shop, server) as seat:
+    async with _engine(shop, server) as engine:
         async with shop.inputs().work(claim) as work:
-            ticket = await seat.engine.prepare(work)
-        await shop.attempts.store_ticket(claim.ref, ticket, server=server.url)
-        await seat.engine.start(ticket)
+            ticket = await engine.prepare(work)
+        await shop.attempts.store_ticket(claim.ref, ticket, server=NAME)
+        await engine.start(ticket)
         await server.until_begun(ticket.run_id)
-        await shop.attempts.mark_running(claim.ref, engine="comfy", server=server.url)
+        await shop.attempts.mark_running(claim.ref, engine="comfy", server=NAME)
     shop.move_clock(timedelta(seconds=31))
     assert await shop.attempts.reap() == 1
     return claim, ticket
@@ -83,7 +75,7 @@ async def _begun_by_the_dead(shop: Shop, server: ComfyServer, job_id: str) -> tu
 async def test_a_preset_with_a_checkpoint_is_run_and_told_about(shop: Shop, server: ComfyServer) -> None:
     with shop.broadcast.watch(ACCOUNT) as watcher:
         job_id = await shop.submit(values=FEW)
-        async with _worker(shop, server):
+        async with shop.worker():
             job = await shop.end_of(job_id)
         kinds = {message.kind for message in (await watcher.take(1)).messages}
     assert (job.state, job.attempt) == (JobState.COMPLETED, 1), job.failure_message
@@ -100,7 +92,7 @@ async def test_a_running_prompt_of_a_dead_worker_is_adopted(shop: Shop, server: 
     job_id = await shop.submit(values=MANY)
     _, ticket = await _begun_by_the_dead(shop, server, job_id)
     assert ticket.run_id not in server.execution.history
-    async with _worker(shop, server):
+    async with shop.worker():
         job = await shop.end_of(job_id)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
     assert server.begun == [ticket.run_id]
@@ -110,7 +102,7 @@ async def test_a_finished_prompt_of_a_dead_worker_is_adopted(shop: Shop, server:
     job_id = await shop.submit(values=FEW)
     _, ticket = await _begun_by_the_dead(shop, server, job_id)
     await server.until_over(ticket.run_id)
-    async with _worker(shop, server):
+    async with shop.worker():
         job = await shop.end_of(job_id)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
     assert server.begun == [ticket.run_id]
@@ -120,7 +112,7 @@ async def test_a_running_prompt_is_cancelled_and_its_neighbour_is_not(
     shop: Shop, server: ComfyServer
 ) -> None:
     job_id = await shop.submit(values=MANY)
-    async with _worker(shop, server):
+    async with shop.worker():
         await shop.until_running(job_id)
         neighbour = await shop.submit(values=FEW)
         await _until_sent(shop, server, 2)
@@ -132,7 +124,7 @@ async def test_a_running_prompt_is_cancelled_and_its_neighbour_is_not(
 async def test_one_prompt_waits_behind_the_running_one(shop: Shop, server: ComfyServer) -> None:
     jobs = [await shop.submit(values=FEW | {"steps": 20, "seed": seed}) for seed in range(5)]
     most = 0
-    async with _worker(shop, server):
+    async with shop.worker():
         async with asyncio.timeout(30):
             while (await shop.job(jobs[-1])).state is not JobState.COMPLETED:
                 most = max(most, len(server.pending) + (server.running is not None))
@@ -144,7 +136,7 @@ async def test_one_prompt_waits_behind_the_running_one(shop: Shop, server: Comfy
 
 async def test_a_server_killed_while_it_runs_gives_the_job_back(shop: Shop, server: ComfyServer) -> None:
     job_id = await shop.submit(values=MANY)
-    async with _worker(shop, server):
+    async with shop.worker():
         await shop.until_running(job_id)
         await server.restart()
         job = await shop.end_of(job_id)
@@ -154,7 +146,7 @@ async def test_a_server_killed_while_it_runs_gives_the_job_back(shop: Shop, serv
 
 
 async def test_a_model_that_no_seat_has_fails_the_job_at_once(shop: Shop, server: ComfyServer) -> None:
-    async with _worker(shop, server):
+    async with shop.worker():
         job = await shop.end_of(await shop.submit(values={"model": "nowhere.safetensors"}))
         there = await shop.end_of(await shop.submit(values=FEW))
     assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, NO_SERVER, 0)
