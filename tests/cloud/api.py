@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cloud.main import asgi_app
 from cloud.migrations.upgrade import newest_version
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.services.callers import Scope
+from cloud.services.plans import Plan
 from cloud.settings import Settings
 from shared.files import digest_bytes, staged_file
 
@@ -110,17 +111,26 @@ class Api:
     def factory(self) -> Factory:
         return Factory(self.context)
 
-    async def client(self, email: str = "a@example.com", scopes: Collection[Scope] = tuple(Scope)) -> Client:
+    async def client(
+        self,
+        email: str = "a@example.com",
+        scopes: Collection[Scope] = tuple(Scope),
+        plan: Plan = Plan.FREE,
+    ) -> Client:
         users = await self.factory.users().all()
         if email not in {user.email for user in users}:
-            await self.factory.users().create(email=email, name=email)
+            await self.factory.users().create(email=email, name=email, plan=plan)
         key = await self.factory.keys().create(email=email, name="test", scopes=scopes, valid_for=None)
         return Client(self.context, self.http, key.text, key.id, key.account_id)
 
 
 @contextlib.asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[Api]:
-    async with open_context(settings, schema_version=newest_version()) as context:
+async def open_api(settings: Settings, *, price: int | None = None) -> AsyncIterator[Api]:
+    """With a price, it is that of the preset of `body`."""
+    async with open_context(settings, schema_version=newest_version()) as opened:
+        preset = opened.presets[PRESET]
+        offered = preset if price is None else replace(preset, manifest=replace(preset.manifest, price=price))
+        context = replace(opened, presets={**opened.presets, PRESET: offered})
         transport = httpx.ASGITransport(asgi_app(context), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport) as http:
             yield Api(context, http)
