@@ -1,6 +1,7 @@
 """Settings of the desktop and the command line: SAFELIGHT_* variables, then a TOML file."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -37,6 +38,10 @@ class Settings(BaseSettings):
     output_dir: Path = Path("~/Pictures/Safelight")
     engine: Literal["auto", "builtin", "comfy", "cloud"] = "auto"
     comfyui_url: str = "http://127.0.0.1:8188"
+    comfyui_folder: Path | None = None  # started from there when a preset needs it and none answers
+    comfyui_command: str | None = None  # starts it, where its folder does not tell how
+    comfyui_options: str = "--preview-method latent2rgb"
+    comfyui_start_s: float = Field(default=180.0, gt=0)
     allow_plain_http: bool = False  # confirms a ComfyUI on another machine without TLS
     cloud_url: str | None = None
     processes: int | None = Field(default=None, ge=1, le=256)  # None: cores − 1
@@ -57,10 +62,19 @@ class Settings(BaseSettings):
         file = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
         return init_settings, env_settings, file
 
-    @field_validator("data_dir", "output_dir")
+    @field_validator("data_dir", "output_dir", "comfyui_folder")
     @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("comfyui_command", "comfyui_options")
+    @classmethod
+    def _words(cls, text: str | None) -> str | None:
+        try:
+            shlex.split(text or "")
+        except ValueError as error:
+            raise ValueError(f"is no command line: {error}") from error
+        return text
 
     @field_validator("comfyui_url", "cloud_url")
     @classmethod

@@ -1,12 +1,14 @@
 """One command's use of the core: opened, jobs submitted and awaited, closed."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from desktop.cli.batch import CommandBatch
 from desktop.cli.exit_code import ExitCode
 from desktop.cli.report import open_report
+from desktop.engines.comfy_process import ComfyStarting
 from desktop.jobs.bell import Bell
 from desktop.jobs.queue import JobQueue
 from desktop.runtime import Runtime, open_runtime
@@ -61,9 +63,17 @@ async def _run_jobs(settings: Settings, submission: Submission, *, as_json: bool
 async def require_engine(
     runtime: Runtime, choice: EngineChoice, *, server: str | None, preset: Preset | None, graph: Graph | None
 ) -> None:
-    """Raises EngineUnavailable before anything is journalled."""
-    seat = await runtime.engine_registry.choose(choice, server=server, preset=preset, graph=graph)
-    await runtime.engine_registry.capabilities(seat)
+    """Waits for one that is being started. Raises EngineUnavailable before anything is journalled."""
+    engines = runtime.engine_registry
+    while True:
+        try:
+            seat = await engines.choose(choice, server=server, preset=preset, graph=graph)
+        except ComfyStarting as error:
+            sys.stderr.write(f"safelight: {error.message}\n")
+            await engines.comfy_started()
+        else:
+            await engines.capabilities(seat)
+            return
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from desktop.engines.address import checked_server
+from desktop.engines.comfy_process import ComfyProcess
 from desktop.store.job import EngineChoice, GraphRecipe, Job
 from desktop.views import EngineView
 from shared.comfy.graph import Graph
@@ -44,12 +45,20 @@ class EngineMaker:
 
 
 class EngineRegistry:
+    """`own_comfy` is started when a ComfyUI is needed and none answers."""
+
     def __init__(
-        self, *, makers: Mapping[EngineChoice, EngineMaker], default: EngineChoice, allow_plain_http: bool
+        self,
+        *,
+        makers: Mapping[EngineChoice, EngineMaker],
+        default: EngineChoice,
+        allow_plain_http: bool,
+        own_comfy: ComfyProcess | None = None,
     ) -> None:
         self._makers = makers
         self._default = default
         self._allow_plain_http = allow_plain_http
+        self._own_comfy = own_comfy
         self._seats: dict[str, Seat] = {}
         self._answers: dict[str, tuple[float, Capabilities | EngineUnavailable]] = {}
 
@@ -59,8 +68,15 @@ class EngineRegistry:
         return await self.choose(job.order.engine, server=job.order.server, preset=preset, graph=graph)
 
     async def choose(
-        self, choice: EngineChoice, *, server: str | None, preset: Preset | None, graph: Graph | None
+        self,
+        choice: EngineChoice,
+        *,
+        server: str | None,
+        preset: Preset | None,
+        graph: Graph | None,
+        start: bool = True,
     ) -> Seat:
+        """Without `start` nothing is started. Raises EngineUnavailable, ComfyStarting among them."""
         choice = self._default if choice is EngineChoice.AUTO else choice
         if server is not None and choice is EngineChoice.AUTO:
             choice = EngineChoice.COMFY
@@ -68,12 +84,12 @@ class EngineRegistry:
             case EngineChoice.BUILTIN | EngineChoice.CLOUD:
                 return self._seat(choice, None)
             case EngineChoice.COMFY:
-                return self._seat(choice, server)
+                return await self._comfy_seat(server, start=start)
             case EngineChoice.AUTO:
                 foreign = _foreign_classes(preset, graph)
                 if not foreign:
                     return self._seat(EngineChoice.BUILTIN, None)
-                return await self._reachable_comfy(foreign)
+                return await self._reachable_comfy(foreign, start=start)
             case _:
                 assert_never(choice)
 
@@ -88,6 +104,16 @@ class EngineRegistry:
             raise EngineUnavailable(answer.message, **answer.details)
         return answer
 
+    @property
+    def starts_comfy(self) -> bool:
+        """Whether a ComfyUI is there when one is needed."""
+        return self._own_comfy is not None
+
+    async def comfy_started(self) -> None:
+        """Until a start that is under way has ended. Raises EngineUnavailable."""
+        if self._own_comfy is not None:
+            await self._own_comfy.started()
+
     async def views(self) -> tuple[EngineView, ...]:
         return tuple(await asyncio.gather(*[self._view(name) for name in self._makers]))
 
@@ -101,15 +127,33 @@ class EngineRegistry:
         for seat in self._seats.values():
             await seat.engine.aclose()
         self._seats.clear()
+        if self._own_comfy is not None:
+            await self._own_comfy.aclose()
         for maker in self._makers.values():
             if maker.close is not None:
                 await maker.close()
 
-    async def _reachable_comfy(self, foreign: frozenset[str]) -> Seat:
-        seat = self._seat(EngineChoice.COMFY, None)
+    async def _comfy_seat(self, server: str | None, *, start: bool) -> Seat:
+        """The server named, or ours: the one that answers at the usual address, or is started."""
+        seat = self._seat(EngineChoice.COMFY, server)
+        if server is not None or self._own_comfy is None:
+            return seat
+        try:
+            await self.capabilities(seat)
+        except EngineUnavailable:
+            if start:
+                return self._seat(EngineChoice.COMFY, await self._own_comfy.address())
+            running = await self._own_comfy.running()
+            return seat if running is None else self._seat(EngineChoice.COMFY, running)
+        return seat
+
+    async def _reachable_comfy(self, foreign: frozenset[str], *, start: bool) -> Seat:
+        seat = await self._comfy_seat(None, start=start)
         try:
             await self.capabilities(seat)
         except EngineUnavailable as error:
+            if self._own_comfy is not None:
+                raise
             names = ", ".join(sorted(foreign)[:3]) + (", …" if len(foreign) > 3 else "")
             raise EngineUnavailable(
                 f"this needs a ComfyUI (for {names}), and none answers at {seat.key.partition(' ')[2]}: "
@@ -119,12 +163,19 @@ class EngineRegistry:
         return seat
 
     async def _view(self, name: EngineChoice) -> EngineView:
-        seat = self._seat(name, None)
+        own = self._own_comfy if name is EngineChoice.COMFY else None
+        seat = self._seat(name, None) if own is None else await self._comfy_seat(None, start=False)
         try:
             known = await self.capabilities(seat)
         except EngineUnavailable as error:
-            return EngineView(name=name, reachable=False, detail=error.message)
-        facts = [self._makers[name].address or "on this machine", known.version or ""]
+            detail = error.message
+            if own is not None:
+                detail = own.trouble or f"is started from {own.place} when a preset needs it"
+            return EngineView(name=name, reachable=False, detail=detail)
+        address = self._makers[name].address or "on this machine"
+        if own is not None and seat is not self._seat(name, None):
+            address = f"{seat.key.partition(' ')[2]}, started from {own.place}"
+        facts = [address, known.version or ""]
         if known.node_classes is not None:
             facts.append(f"{len(known.node_classes)} node classes")
         return EngineView(name=name, reachable=True, detail=", ".join(fact for fact in facts if fact))

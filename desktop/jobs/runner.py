@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from desktop.engines.comfy_process import ComfyStarting
 from desktop.engines.registry import EngineRegistry, Seat
 from desktop.jobs.absence import SourceAway, check_source_folder
 from desktop.jobs.bell import Bell
 from desktop.jobs.closing import Closing
-from desktop.jobs.course import Course
+from desktop.jobs.course import Course, NotJournalled
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, next_step
 from desktop.store import jobs as rows
@@ -76,6 +77,7 @@ class JobRunner:
         self._lanes: dict[str, _Lane] = {}
         self._known: set[str] = set()
         self._untouched: dict[str, Job] = {}  # as the journal has them
+        self._journalling: dict[str, asyncio.Future[bool]] = {}  # what the disk has yet to confirm
         self._cancels: dict[str, asyncio.Event] = {}
         self._absences: dict[str, _Absence] = {}
         self._put_off: deque[tuple[float, str]] = deque()
@@ -96,6 +98,7 @@ class JobRunner:
                 if looks:
                     await self._take_cancels()
                     await self._take_new()
+                self._journalling |= call.journalling
                 await self._take_handed_over(call.jobs, untouched=not looks)
                 await self._take_put_off()
                 await self._take_held()
@@ -189,16 +192,28 @@ class JobRunner:
             preset = None if is_terminal(job.state) else await self._course.preset_of(job)
             seat = await self._engines.seat_for(job, preset)
         except EngineUnavailable as error:
-            await self._put_off_or_fail(job.id, error)
+            if await self._is_journalled(job.id):
+                await self._put_off_or_fail(job.id, error)
         except SafelightError as error:
-            await self._fail(job.id, JobError(error.code, error.message, error.retryable))
+            if await self._is_journalled(job.id):
+                await self._fail(job.id, JobError(error.code, error.message, error.retryable))
             self._known.discard(job.id)
         else:
             self._lanes.setdefault(seat.key, _Lane(seat)).waiting.append(job.id)
 
+    async def _is_journalled(self, job_id: str) -> bool:
+        """False for a job that is none, because the journal could not be written."""
+        journalled = self._journalling.pop(job_id, None)
+        if journalled is None or await journalled:
+            return True
+        self._known.discard(job_id)
+        return False
+
     async def _put_off_or_fail(self, job_id: str, error: EngineUnavailable) -> None:
         now = asyncio.get_running_loop().time()
         absence = self._absences.setdefault(job_id, _Absence(now))
+        if isinstance(error, ComfyStarting):
+            absence.since = now
         if self._patience_s is not None and now - absence.since >= self._patience_s:
             del self._absences[job_id]
             await self._fail(job_id, JobError(error.code, error.message, error.retryable))
@@ -228,17 +243,31 @@ class JobRunner:
             self._bell.wake()
 
         try:
-            job = untouched or await self._queue.get(job_id)
-            await self._run_guarded(job, lane, left_engine)
+            if untouched is not None and job_id in self._journalling:
+                await self._run_guarded(untouched, lane, left_engine, self._journalling.pop(job_id))
+            elif await self._is_journalled(job_id):
+                job = untouched or await self._queue.get(job_id)
+                await self._run_guarded(job, lane, left_engine)
         finally:
             left_engine()
             del self._cancels[job_id]
 
-    async def _run_guarded(self, job: Job, lane: _Lane, left_engine: Callable[[], None]) -> None:
+    async def _run_guarded(
+        self,
+        job: Job,
+        lane: _Lane,
+        left_engine: Callable[[], None],
+        journalled: asyncio.Future[bool] | None = None,
+    ) -> None:
         job_id = job.id
         with structlog.contextvars.bound_contextvars(job=job_id, engine=lane.seat.key):
             try:
-                await self._course.run(job, lane.seat.engine, self._cancels[job_id], left_engine)
+                await self._course.run(
+                    job, lane.seat.engine, self._cancels[job_id], left_engine, journalled=journalled
+                )
+            except NotJournalled:
+                self._known.discard(job_id)
+                return
             except EngineUnavailable as error:
                 _log.warning("engine_unavailable", reason=error.message)
                 await self._put_off_or_fail(job_id, error)

@@ -12,7 +12,7 @@ from desktop.jobs.course import Course
 from desktop.jobs.delivery import Deliverer
 from desktop.jobs.queue import JobQueue
 from desktop.jobs.runner import JobRunner
-from desktop.runtime.engine_makers import engine_makers
+from desktop.runtime.engine_makers import engine_makers, own_comfy
 from desktop.runtime.runtime import Runtime
 from desktop.settings import Settings
 from desktop.store import jobs as rows
@@ -119,6 +119,7 @@ async def _engines(settings: Settings) -> AsyncIterator[EngineRegistry]:
         makers=engine_makers(settings),
         default=EngineChoice(settings.engine),
         allow_plain_http=settings.allow_plain_http,
+        own_comfy=own_comfy(settings),
     )
     try:
         yield registry

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from desktop.engines.comfy_command import ComfyCommand
+from desktop.engines.comfy_process import ComfyProcess
 from desktop.engines.registry import EngineMaker
 from desktop.settings import Settings
 from desktop.store.job import EngineChoice
@@ -13,7 +15,7 @@ from shared.engines.base import Engine
 from shared.engines.builtin.pool import ProcessPool
 from shared.engines.builtin.worker import WorkerDied
 
-__all__ = ["engine_makers"]
+__all__ = ["engine_makers", "own_comfy"]
 
 _COMFY_PREFETCH = 2
 _CLOUD_OPEN = 8
@@ -64,6 +66,34 @@ def _comfy(settings: Settings) -> EngineMaker:
         )
 
     return EngineMaker(make=make, capacity=_COMFY_PREFETCH, address=settings.comfyui_url)
+
+
+def own_comfy(settings: Settings) -> ComfyProcess | None:
+    """The ComfyUI that the user lets us start, if any."""
+    if settings.comfyui_folder is None and settings.comfyui_command is None:
+        return None
+    return ComfyProcess(
+        command=ComfyCommand(
+            folder=settings.comfyui_folder, command=settings.comfyui_command, more=settings.comfyui_options
+        ),
+        state_folder=settings.paths.engine_state / "comfyui",
+        answers=_answers,
+        start_limit_s=settings.comfyui_start_s,
+    )
+
+
+async def _answers(url: str) -> bool:
+    from shared.comfy.client import ComfyClient
+    from shared.comfy.errors import ServerFaulty, ServerUnreachable
+
+    client = ComfyClient(url)
+    try:
+        await client.facts()
+    except (ServerFaulty, ServerUnreachable):
+        return False
+    finally:
+        await client.aclose()
+    return True
 
 
 def _cloud(settings: Settings, url: str) -> EngineMaker:

@@ -9,8 +9,11 @@ from shared.presets.requirement import missing_requirements
 __all__ = ["preset_view"]
 
 
-def preset_view(preset: Preset, comfy: Capabilities | str) -> PresetView:
-    """`comfy` is what the ComfyUI can do, or the sentence that says why it does not answer."""
+def preset_view(preset: Preset, comfy: Capabilities | str | None) -> PresetView:
+    """`comfy` is what the ComfyUI can do, or the sentence that says why it does not answer.
+
+    None: it is started when it is needed, and known then.
+    """
     manifest = preset.manifest
     instant = manifest.instant(NODE_CLASSES)
     return PresetView(
@@ -30,8 +33,8 @@ def preset_view(preset: Preset, comfy: Capabilities | str) -> PresetView:
     )
 
 
-def _why_not(preset: Preset, comfy: Capabilities | str) -> str | None:
-    if isinstance(comfy, str):
+def _why_not(preset: Preset, comfy: Capabilities | str | None) -> str | None:
+    if comfy is None or isinstance(comfy, str):
         return comfy
     missing = missing_requirements(preset, comfy.node_classes, comfy.models)
     return missing[0].message if missing else None

@@ -56,10 +56,13 @@ class Runtime:
     async def presets(self) -> tuple[PresetView, ...]:
         presets = await self._presets()
         try:
-            seat = await self.engine_registry.choose(EngineChoice.COMFY, server=None, preset=None, graph=None)
+            seat = await self.engine_registry.choose(
+                EngineChoice.COMFY, server=None, preset=None, graph=None, start=False
+            )
             comfy = await self.engine_registry.capabilities(seat)
         except EngineUnavailable as error:
-            return tuple(preset_view(preset, error.message) for preset in presets)
+            why = None if self.engine_registry.starts_comfy else error.message
+            return tuple(preset_view(preset, why) for preset in presets)
         return tuple(preset_view(preset, comfy) for preset in presets)
 
     async def engines(self) -> tuple[EngineView, ...]:

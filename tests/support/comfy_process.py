@@ -1,7 +1,9 @@
 """The stand-in ComfyUI in a process of its own, so that it does not share the client's loop."""
 
+import argparse
 import asyncio
 import contextlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,16 +11,16 @@ from pathlib import Path
 
 from tests.support.comfy_server.server import ComfyServer
 
-__all__ = ["comfy_process"]
+__all__ = ["comfy_process", "make_comfy_folder"]
+
+_TOP = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
 def comfy_process() -> Iterator[str]:
     """Gives the URL of the running stand-in."""
     command = [sys.executable, "-m", "tests.support.comfy_process"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TOP) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().strip()
@@ -26,12 +28,28 @@ def comfy_process() -> Iterator[str]:
             process.terminate()
 
 
-async def _serve() -> None:
+def make_comfy_folder(folder: Path, *, before: str = "") -> Path:
+    """A folder as of a ComfyUI of the user's, with its own Python; `before` is code run at its start."""
+    python = folder / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    (folder / "main.py").write_text(
+        f"import runpy, sys\n{before}\nsys.path.insert(0, {str(_TOP)!r})\n"
+        "runpy.run_module('tests.support.comfy_process', run_name='__main__')\n"
+    )
+    return folder
+
+
+async def _serve(port: int) -> None:
     server = ComfyServer(jobs_api=False, version="0.3.64")
+    server.port = port
     await server.start()
     print(server.url, flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    options = argparse.ArgumentParser()
+    options.add_argument("--port", type=int, default=0)
+    asyncio.run(_serve(options.parse_known_args()[0].port))

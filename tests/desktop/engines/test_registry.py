@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from desktop.engines.comfy_process import ComfyStarting
 from desktop.engines.registry import EngineRegistry
-from desktop.runtime.engine_makers import engine_makers
+from desktop.runtime.engine_makers import engine_makers, own_comfy
 from desktop.settings import Settings
 from desktop.store.job import EngineChoice
 from shared.comfy.graph import parse_graph
 from shared.engines.base import EngineUnavailable
 from shared.errors import UsageError
 from shared.presets.bundle import load_preset, shipped_presets_folder
+from tests.support.comfy_process import make_comfy_folder
 
 INSTANT = load_preset(shipped_presets_folder() / "noir")
 AI = load_preset(shipped_presets_folder() / "portrait-pro")
@@ -67,3 +69,28 @@ async def test_https_and_a_confirmed_network_are_fine(tmp_path: Path) -> None:
 async def test_the_cloud_is_there_once_it_has_an_address(registry: EngineRegistry) -> None:
     with pytest.raises(EngineUnavailable, match="SAFELIGHT_CLOUD_URL"):
         await registry.choose(EngineChoice.CLOUD, server=None, preset=INSTANT, graph=None)
+
+
+async def test_a_comfyui_of_the_users_is_started_for_what_needs_it(tmp_path: Path) -> None:
+    folder = make_comfy_folder(tmp_path / "ComfyUI")
+    settings = Settings(data_dir=tmp_path / "data", comfyui_url="http://127.0.0.1:9", comfyui_folder=folder)
+    registry = EngineRegistry(
+        makers=engine_makers(settings),
+        default=EngineChoice.AUTO,
+        allow_plain_http=settings.allow_plain_http,
+        own_comfy=own_comfy(settings),
+    )
+    before = {view.name: view for view in await registry.views()}["comfy"]
+    assert (before.reachable, before.detail) == (False, f"is started from {folder} when a preset needs it")
+    unused = await registry.choose(EngineChoice.COMFY, server=None, preset=AI, graph=None, start=False)
+    assert unused.key == "comfy http://127.0.0.1:9"
+
+    with pytest.raises(ComfyStarting):
+        await registry.choose(EngineChoice.AUTO, server=None, preset=AI, graph=None)
+    await registry.comfy_started()
+    seat = await registry.choose(EngineChoice.AUTO, server=None, preset=AI, graph=None)
+    assert (await registry.capabilities(seat)).version == "0.3.64"
+    after = {view.name: view for view in await registry.views()}["comfy"]
+    assert after.reachable
+    assert f"started from {folder}" in after.detail
+    await registry.aclose()
