@@ -1,9 +1,10 @@
 """Answers to be given again to a request that comes twice."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.sql.dml import ReturningInsert
 
 from cloud.repositories.now import NOW, Clock
@@ -41,6 +42,11 @@ class IdempotencyRows:
             select(_T.request_digest, _T.answer).where(_T.account_id == account_id, _T.key == key)
         ).one_or_none()
         return None if stored is None else StoredAnswer(stored.request_digest, stored.answer)
+
+    def forget_older(self, age: timedelta) -> int:
+        """How many were forgotten."""
+        gone = self._connection.execute(delete(IDEMPOTENCY_KEYS).where(_T.created_at < self._clock.now(-age)))
+        return gone.rowcount
 
 
 @cache

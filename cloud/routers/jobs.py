@@ -24,7 +24,8 @@ _Key = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body give the same job and the same answer, however often they come",
+        description="For seven days, the same key and body give the same job and the same answer, "
+        "however often they come",
     ),
 ]
 _PRINTABLE = r"^[\x21-\x7e]+$"

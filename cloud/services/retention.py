@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from cloud.repositories.database import Database
 
-__all__ = ["EVENTS_KEPT", "Retention"]
+__all__ = ["ANSWERS_KEPT", "EVENTS_KEPT", "Retention"]
 
 EVENTS_KEPT = timedelta(days=7)
+ANSWERS_KEPT = timedelta(days=7)
 
 
 class Retention:
@@ -16,3 +17,7 @@ class Retention:
     async def forget_old_events(self) -> int:
         """How many were forgotten."""
         return await self._database.write(lambda unit: unit.events.forget_older(EVENTS_KEPT))
+
+    async def forget_old_answers(self) -> int:
+        """Of submissions: an Idempotency-Key that comes again after that long makes a new job."""
+        return await self._database.write(lambda unit: unit.idempotency.forget_older(ANSWERS_KEPT))

@@ -1,12 +1,14 @@
 import asyncio
 import json
 import math
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Scope
+from cloud.services.retention import ANSWERS_KEPT
 from shared.jobs.state import JobState
 from tests.cloud.api import BASE, PRESET, Api, Client
 
@@ -221,3 +223,16 @@ async def test_cursor_of_nobody_is_refused(client: Client) -> None:
     for cursor in ("x", "bjA", "bi0x", "n" * 50, "bjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
         answer = await client.call("GET", "/jobs", params={"cursor": cursor})
         assert answer.status_code == 422, cursor
+
+
+async def test_idempotency_key_is_free_again_after_a_week(api: Api, client: Client) -> None:
+    first = await client.submit(key="k")
+    assert await api.factory.retention().forget_old_answers() == 0
+    api.context.database.clock_offset += ANSWERS_KEPT + timedelta(seconds=1)
+
+    assert await api.factory.retention().forget_old_answers() == 1
+    again = await client.submit(key="k")
+
+    assert again.status_code == 202
+    assert "Idempotent-Replayed" not in again.headers
+    assert again.json()["id"] != first.json()["id"]
