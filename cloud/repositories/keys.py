@@ -71,6 +71,10 @@ class KeyRows:
         row = self._connection.execute(self._select().where(API_KEYS.c.digest == digest)).one_or_none()
         return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
 
+    def is_usable(self, key_id: str) -> bool:
+        row = self._connection.execute(self._select().where(API_KEYS.c.id == key_id)).one_or_none()
+        return row is not None and bool(row.usable)
+
     def all(self) -> tuple[KeyRecord, ...]:
         rows = self._connection.execute(self._select().order_by(API_KEYS.c.created_at))
         return tuple(KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows)

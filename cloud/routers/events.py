@@ -1,6 +1,7 @@
 """Events as they happen: a job's by WebSocket or server-sent events, an account's by the latter.
 
-Both carry the same frames: the JSON form of an event, with `number` where it is a lasting one.
+Both carry the same frames: the JSON form of an event, with `number` where it is a lasting one. Both
+end soon after the key that opened them is revoked or expires.
 """
 
 import asyncio
@@ -39,9 +40,9 @@ async def account_events(
 ) -> StreamingResponse:
     """All events of the account, from now on or from after a number, without end."""
     caller.require(Scope.READ)
-    start = _start(after, last_id)
-    frames = await factory.event_streams().follow_account(caller.account_id, after=start)
-    return _event_stream(frames)
+    streams = factory.event_streams()
+    frames = await streams.follow_account(caller.account_id, after=_start(after, last_id))
+    return _event_stream(streams.while_usable(caller.key_id, frames))
 
 
 @router.get(
@@ -54,23 +55,24 @@ async def job_events(
 ) -> StreamingResponse:
     """A job's events from its first to its last; a WebSocket to the same address carries the same."""
     caller.require(Scope.READ)
-    start = _start(after, last_id)
-    frames = await factory.event_streams().follow_job(caller.account_id, job_id, after=start)
-    return _event_stream(frames)
+    streams = factory.event_streams()
+    frames = await streams.follow_job(caller.account_id, job_id, after=_start(after, last_id))
+    return _event_stream(streams.while_usable(caller.key_id, frames))
 
 
 @router.websocket("/jobs/{job_id}/events")
 async def job_socket(socket: WebSocket, job_id: JobId, after: _After = None) -> None:
     factory = factory_of(socket)
+    streams = factory.event_streams()
     try:
         caller = await factory.keys().authenticate(bearer_key(socket))
         caller.require(Scope.READ)
-        frames = await factory.event_streams().follow_job(caller.account_id, job_id, after=after)
+        frames = await streams.follow_job(caller.account_id, job_id, after=after)
     except SafelightError as error:
         await socket.send_denial_response(answer_to(error))
         return
     await socket.accept()
-    await _send_until_gone(socket, frames)
+    await _send_until_gone(socket, streams.while_usable(caller.key_id, frames))
 
 
 async def _send_until_gone(socket: WebSocket, frames: _Frames) -> None:

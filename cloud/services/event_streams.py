@@ -7,6 +7,7 @@ came. Passing events are not replayed: a new stream gets the latest of each.
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from time import monotonic
 
 from cloud.clients.broadcast import Broadcast, Message, Watcher
 from cloud.errors import EventsGone, NotFound
@@ -65,6 +66,19 @@ class EventStreams:
         if is_terminal(job.state) and await self._is_past_the_end(account_id, job_id, after):
             return _nothing()
         return self._to_the_end(account_id, job_id, after)
+
+    async def while_usable(
+        self, key_id: str, frames: AsyncGenerator[Frame | None, None]
+    ) -> AsyncGenerator[Frame | None, None]:
+        """The frames, until the key by which they were asked for is revoked or expires."""
+        looked_at = monotonic()
+        async with contextlib.aclosing(frames):
+            async for frame in frames:
+                if monotonic() - looked_at >= self._look_every_s:
+                    looked_at = monotonic()
+                    if not await self._database.read(lambda unit: unit.keys.is_usable(key_id)):
+                        return
+                yield frame
 
     async def _to_the_end(
         self, account_id: str, job_id: str, after: int

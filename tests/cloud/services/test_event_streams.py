@@ -203,3 +203,32 @@ async def test_two_publishers_number_every_event_once(desk: _Desk) -> None:
     await desk.publisher.publish()
     events = await desk.database.read(lambda unit: unit.events.after(ACCOUNT, 0, job_id=None, limit=100))
     assert [event.number for event in events] == list(range(1, 22))
+
+
+async def test_stream_ends_soon_after_its_key_is_revoked(desk: _Desk) -> None:
+    await desk.add_job()
+    keys = [new_id(), new_id()]
+
+    def add(unit: Unit) -> None:
+        for key in keys:
+            unit.keys.add(
+                key_id=key,
+                account_id=ACCOUNT,
+                name="",
+                prefix="",
+                digest=key,
+                scopes=["read"],
+                valid_for=timedelta(hours=1),
+            )
+
+    await desk.database.write(add)
+    followed = [await desk.streams.follow_account(ACCOUNT, after=0) for _ in keys]
+    streams = [desk.streams.while_usable(key, frames) for key, frames in zip(keys, followed, strict=True)]
+    async with asyncio.timeout(10), aclosing(streams[0]), aclosing(streams[1]):
+        first = [await anext(stream) for stream in streams]
+        assert [frame.kind for frame in first if frame] == ["queued", "queued"]
+        await desk.database.write(lambda unit: unit.keys.revoke(keys[0]))
+        assert [frame async for frame in streams[0]] == []
+        assert await anext(streams[1]) is None  # the other key's goes on
+        desk.database.clock_offset += timedelta(hours=2)
+        assert [frame async for frame in streams[1] if frame is not None] == []
