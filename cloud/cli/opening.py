@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from cloud.errors import BadSettings
@@ -10,6 +10,7 @@ from cloud.factory import ProcessContext, open_context, open_database
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.settings import Settings, load_settings
+from shared.engines.builtin.process_lock import ProcessLock
 from shared.logs import configure_logs
 
 __all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_context", "with_database"]
@@ -50,6 +51,29 @@ async def migrated(settings: Settings) -> AsyncIterator[Database]:
     await ensure_migrated(settings)
     async with open_database(settings) as database:
         yield database
+
+
+@contextlib.contextmanager
+def only_process(settings: Settings) -> Iterator[None]:
+    """On one box a process that begins takes whatever runs from the dead: it must be the only one that stays.
+
+    Raises BadSettings.
+    """
+    if settings.is_cluster:
+        yield
+        return
+    path = settings.sqlite_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = ProcessLock(path.with_name(f"{path.name}.lock"))
+    if not lock.acquire():
+        raise BadSettings(
+            f"another safelight-cloud works with {path}; stop it, choose another folder by "
+            "SAFELIGHT_DATA_DIR, or use PostgreSQL, which several processes may share"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def ensure_migrated(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from cloud.cli.opening import configure, ensure_migrated
+from cloud.cli.opening import configure, ensure_migrated, only_process
 from cloud.cli.process import Parts, run_process
 from cloud.cli.server import listening_socket
 
@@ -28,7 +28,7 @@ def serve(
     settings = configure(host=host, port=port)
     with listening_socket(settings.host, settings.port) as listening:
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with only_process(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(ensure_migrated(settings))
             runner.run(run_process(settings, Parts(listening=listening, works=worker)))
 
@@ -36,7 +36,7 @@ def serve(
 def worker() -> None:
     """Run jobs beside other processes that serve the API."""
     settings = configure()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with only_process(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(ensure_migrated(settings))
         runner.run(run_process(settings, Parts(listening=None, works=True)))
 

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cloud.cli.opening import only_process
 from cloud.cli.program import app, main
 from cloud.migrations.upgrade import newest_version
 from cloud.services.key_text import looks_right
+from cloud.settings import load_settings
 from tests.support.s3_server import S3Server
 
 
@@ -127,3 +129,19 @@ def test_artifacts_are_audited_and_swept(runner: CliRunner) -> None:
     )
     audited = runner.invoke(app, ["artifacts", "audit"])
     assert (audited.exit_code, audited.stdout) == (0, "0 artifacts, 0 missing, 0 strays\n")
+
+
+def test_second_process_on_one_box_is_refused_and_commands_are_not(
+    runner: CliRunner, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAFELIGHT_DATA_DIR", str(tmp_path))
+    with only_process(load_settings()):
+        for command in (["serve", "--port", "0"], ["worker"]):
+            monkeypatch.setattr("sys.argv", ["safelight-cloud", *command])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert ended.value.code == 2
+            assert f"another safelight-cloud works with {tmp_path / 'cloud.db'}" in capsys.readouterr().err
+        assert runner.invoke(app, ["keys", "create"]).exit_code == 0
+    with only_process(load_settings()):
+        pass
