@@ -118,6 +118,7 @@ class Desk(QWidget):
             (QKeySequence("Ctrl+Return"), self._session.develop),
             (QKeySequence(QKeySequence.StandardKey.Quit), self.window().close),
             (QKeySequence("F6"), self.viewer.compare.setFocus),
+            (QKeySequence(QKeySequence.StandardKey.Cancel), self.notice_bar.hide),
         ):
             shortcut = QShortcut(keys, self)
             shortcut.activated.connect(action)

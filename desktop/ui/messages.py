@@ -7,7 +7,7 @@ from PySide6.QtCore import QCoreApplication
 from shared.jobs.stage import StageName
 from shared.jobs.state import JobState
 
-__all__ = ["Text", "counted", "eta", "job_state", "say", "sentence", "stage"]
+__all__ = ["Text", "counted", "eta", "job_state", "plain", "say", "sentence", "stage"]
 
 _CONTEXT = "Safelight"
 
@@ -31,6 +31,7 @@ class Text(Enum):
     ADD_MORE = "&Add more…"
     CLEAR = "&Clear"
     CLEAR_HELP = "Choose none of these pictures; the files stay where they are"
+    CHOSEN_PICTURES = "Chosen pictures; arrow keys look at them"
     PICTURE_ONE = "{n} picture"
     PICTURE_MANY = "{n} pictures"
     ALL_FILES = "All files"
@@ -53,6 +54,7 @@ class Text(Enum):
     FIT = "Fit"
     FIT_HELP = "Show the whole picture (F)"
     ACTUAL_SIZE = "1:1"
+    ACTUAL_SIZE_NAME = "Actual size"
     ACTUAL_SIZE_HELP = "One pixel of the picture for one of the screen (1)"
     ORIGINAL = "Original"
     ORIGINAL_HELP = "Hold to see the original (O)"
@@ -100,6 +102,7 @@ class Text(Enum):
 
     QUEUE = "&Queue"
     RESULTS = "Fini&shed"
+    QUEUE_KEYS = "Delete cancels, R tries again, Enter opens the finished picture"
     QUEUE_EMPTY = "The queue is empty"
     QUEUE_EMPTY_HINT = "Pictures that you develop appear here, with their progress."
     RESULTS_EMPTY = "Nothing finished yet"
@@ -112,11 +115,11 @@ class Text(Enum):
     RUN_DONE_MANY = "{n} pictures done"
     RUN_UNSAVED = "{n} not saved yet"
     CANCEL = "Cancel"
-    CANCEL_ALL = "Cancel all"
+    CANCEL_ALL = "Ca&ncel all"
     RETRY = "Try again"
-    RETRY_FAILED = "Try failed again"
-    SHOW_IN_FOLDER = "Show in folder"
-    OPEN = "Open"
+    RETRY_FAILED = "Tr&y failed again"
+    SHOW_IN_FOLDER = "Show &in folder"
+    OPEN = "O&pen"
     COPY_ERROR = "Copy the message"
     DISMISS = "Dismiss"
 
@@ -165,6 +168,11 @@ _STAGES = {
 
 def say(text: Text, **values: object) -> str:
     return QCoreApplication.translate(_CONTEXT, text.value).format(**values)
+
+
+def plain(text: Text) -> str:
+    """Without the mark of its key, for where none is shown."""
+    return say(text).replace("&", "")
 
 
 def counted(one: Text, many: Text, n: int, **values: object) -> str:

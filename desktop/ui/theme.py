@@ -27,6 +27,7 @@ class Ink:
     SOFT = QColor("#a6a6a6")
     TEXT = QColor("#e8e8e8")
     AMBER = QColor("#f2a33a")
+    QUIET_AMBER = QColor("#a8763a")
     ON_AMBER = QColor("#1a1206")
     TROUBLE = QColor("#e2897c")
     DISABLED = QColor("#5c5c5c")

@@ -21,7 +21,7 @@ from shared.jobs.state import JobState
 from shared.presets.parameter import Parameter, ParameterType
 from shared.presets.values import check_value, is_visible
 
-__all__ = ["FINDER", "RULES", "ScriptedCore", "a_job", "a_picture", "a_preset", "a_session", "opened"]
+__all__ = ["FINDER", "GLOW", "RULES", "ScriptedCore", "a_job", "a_picture", "a_preset", "a_session", "opened"]
 
 RULES = FormRules(check_value, is_visible)
 _FIRST = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

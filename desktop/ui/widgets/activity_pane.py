@@ -190,6 +190,7 @@ def _tab(text: Text) -> QToolButton:
 
 def _button(text: Text, sign: str = "") -> QPushButton:
     button = QPushButton(say(text))
+    button.setAutoDefault(True)
     if sign:
         button.setIcon(icon(sign))
     return button

@@ -45,6 +45,8 @@ class DevelopPanel(QFrame):
         self._reset.clicked.connect(session.form.reset_all)
         self.develop = QPushButton(say(Text.DEVELOP))
         self.develop.setProperty("look", "primary")
+        for button in (self._reset, self.develop):
+            button.setAutoDefault(True)  # Enter presses it, as the space bar does
         self.develop.clicked.connect(session.develop)
         self._why = _wrapped("muted")
         self._why.setAlignment(Qt.AlignmentFlag.AlignHCenter)

@@ -189,6 +189,7 @@ class DropZone(QFrame):
 def _button(text: Text, look: str = "") -> QPushButton:
     button = QPushButton(say(text))
     button.setProperty("look", look)
+    button.setAutoDefault(True)
     return button
 
 

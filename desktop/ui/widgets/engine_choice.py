@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 
 from desktop.state.session import Session
 from desktop.ui.icon_set import icon
-from desktop.ui.messages import Text, say
+from desktop.ui.messages import Text, plain, say
 from desktop.ui.theme import Ink
 
 __all__ = ["EngineChoice"]
@@ -35,7 +35,7 @@ class EngineChoice(QComboBox):
         super().__init__(parent)
         self._session = session
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName(say(Text.ENGINE).replace("&", ""))
+        self.setAccessibleName(plain(Text.ENGINE))
         for name, text in _NAMES.items():
             self.addItem(icon(_SIGNS[name]), say(text), name)
         self.activated.connect(self._chosen)

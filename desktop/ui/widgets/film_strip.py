@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from desktop.state.pictures import Pictures
 from desktop.state.sources import Sources
+from desktop.ui.messages import Text, say
 from desktop.ui.theme import Ink
 from desktop.ui.widgets.thumbnails import ROW_SIDE, draw_cover
 
@@ -28,6 +29,7 @@ class FilmStrip(QWidget):
         self._pictures = pictures
         self._current = 0
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName(say(Text.CHOSEN_PICTURES))
         self.setMinimumHeight(_SIDE + 4)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         sources.changed.connect(self._changed)

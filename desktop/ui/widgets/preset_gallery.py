@@ -109,7 +109,8 @@ class _CardDelegate(QStyledItemDelegate):
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
         painter.setBrush(Ink.HOVER if selected or hovered else Ink.RAISED)
         focused = selected and self._gallery.hasFocus()
-        pen = QPen(Ink.AMBER, 2 if focused else 1.5) if selected else QPen(Qt.PenStyle.NoPen)
+        ring = QPen(Ink.AMBER, 2) if focused else QPen(Ink.QUIET_AMBER, 1.5)
+        pen = ring if selected else QPen(Qt.PenStyle.NoPen)
         painter.setPen(pen)
         painter.drawRoundedRect(card, 8, 8)
 

@@ -27,7 +27,7 @@ from desktop.state.job_table import JobColumn, JobRole
 from desktop.state.picture import Picture
 from desktop.state.pictures import Pictures
 from desktop.ui.icon_set import pixmap
-from desktop.ui.messages import Text, say
+from desktop.ui.messages import Text, plain, say
 from desktop.ui.theme import Ink, small_font
 from desktop.ui.widgets.status_text import status_of
 from desktop.ui.widgets.thumbnails import ROW_SIDE, draw_cover
@@ -157,7 +157,7 @@ def _action(job: JobView) -> tuple[str, str]:
         return "cancel", say(Text.CANCEL)
     if job.state is not JobState.COMPLETED:
         return "retry", say(Text.RETRY)
-    return ("reveal", say(Text.SHOW_IN_FOLDER)) if job.outputs else ("", "")
+    return ("reveal", plain(Text.SHOW_IN_FOLDER)) if job.outputs else ("", "")
 
 
 def _face(job: JobView) -> Path:

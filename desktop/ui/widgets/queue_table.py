@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView,
 
 from desktop.state.job_table import JobColumn, JobRole, JobTable
 from desktop.state.pictures import Pictures
-from desktop.ui.messages import Text, say
+from desktop.ui.messages import Text, plain, say
 from desktop.ui.widgets.queue_delegates import ActionDelegate, PictureDelegate, StatusDelegate
 from desktop.views import JobView
 from shared.jobs.state import JobState, is_terminal
@@ -45,15 +45,17 @@ class QueueTable(QTableView):
         self.setMouseTracking(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._show_menu)
-        self.setAccessibleName(say(Text.QUEUE).replace("&", ""))
+        self.setAccessibleName(plain(Text.QUEUE))
+        self.setAccessibleDescription(say(Text.QUEUE_KEYS))
+        self.clicked.connect(self._pick)
         self._shape_headers()
         pictures.arrived.connect(self.viewport().update)
 
     def currentChanged(self, current: _Index, previous: _Index) -> None:  # noqa: N802
+        """Coming in by the tab key makes a row the current one, but chooses none."""
         super().currentChanged(current, previous)
-        job = current.data(JobRole.JOB)
-        if isinstance(job, JobView):
-            self.job_picked.emit(job)
+        if self.selectionModel().isSelected(current):
+            self._pick(current)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         match event.key():
@@ -81,6 +83,11 @@ class QueueTable(QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+
+    def _pick(self, index: _Index) -> None:
+        job = index.data(JobRole.JOB)
+        if isinstance(job, JobView):
+            self.job_picked.emit(job)
 
     def _chosen(self) -> list[JobView]:
         rows = self.selectionModel().selectedRows(JobColumn.PICTURE)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 
 from desktop.state.pictures import Pictures
 from desktop.state.result_list import RESULT_ROLE, Result, ResultList
-from desktop.ui.messages import Text, say
+from desktop.ui.messages import Text, plain, say
 from desktop.ui.theme import Ink, small_font
 from desktop.ui.widgets.repainting_list import RepaintingList
 from desktop.ui.widgets.thumbnails import CARD_SIDE, draw_cover
@@ -48,7 +48,8 @@ class ResultsGrid(RepaintingList):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._show_menu)
         self.activated.connect(self._open)
-        self.setAccessibleName(say(Text.RESULTS).replace("&", ""))
+        self.clicked.connect(self._pick)
+        self.setAccessibleName(plain(Text.RESULTS))
         pictures.arrived.connect(self.viewport().update)
 
     def chosen(self) -> Result | None:
@@ -56,8 +57,13 @@ class ResultsGrid(RepaintingList):
         return result if isinstance(result, Result) else None
 
     def currentChanged(self, current: _Index, previous: _Index) -> None:  # noqa: N802
+        """Coming in by the tab key makes a picture the current one, but chooses none."""
         super().currentChanged(current, previous)
-        result = current.data(RESULT_ROLE)
+        if self.selectionModel().isSelected(current):
+            self._pick(current)
+
+    def _pick(self, index: _Index) -> None:
+        result = index.data(RESULT_ROLE)
         if isinstance(result, Result):
             self.result_picked.emit(result)
 

@@ -133,6 +133,7 @@ class ViewerPane(QFrame):
         fit = _tool(Text.FIT, Text.FIT_HELP, "fit")
         fit.clicked.connect(self._compare.fit)
         actual = _tool(Text.ACTUAL_SIZE, Text.ACTUAL_SIZE_HELP)
+        actual.setAccessibleName(say(Text.ACTUAL_SIZE_NAME))
         actual.clicked.connect(self._compare.actual_size)
         original = _tool(Text.ORIGINAL, Text.ORIGINAL_HELP, "compare")
         original.pressed.connect(lambda: self._compare.show_original(True))

@@ -117,7 +117,7 @@ def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Sessi
     wanted: list[str] = []
     session.retry_wanted.connect(wanted.append)
 
-    button = next(b for b in window.findChildren(QAbstractButton) if b.text() == "Try failed again")
+    button = next(b for b in window.findChildren(QAbstractButton) if b.text() == "Tr&y failed again")
     assert button.isVisible()
     button.click()
 

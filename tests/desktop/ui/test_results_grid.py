@@ -32,7 +32,7 @@ def _button(pane: ActivityPane, text: str) -> QPushButton:
 
 
 def test_nothing_can_be_opened_before_it_is_chosen(pane: ActivityPane) -> None:
-    assert not _button(pane, "Open").isEnabled()
+    assert not _button(pane, "O&pen").isEnabled()
 
 
 def test_a_chosen_result_is_compared_shown_and_opened(
@@ -43,9 +43,9 @@ def test_a_chosen_result_is_compared_shown_and_opened(
     assert session.spotlight.subject.after == tmp_path / "1.png"
 
     with qtbot.waitSignal(pane.reveal_wanted, check_params_cb=lambda path: path == tmp_path / "1.png"):
-        _button(pane, "Show in folder").click()
+        _button(pane, "Show &in folder").click()
     with qtbot.waitSignal(pane.open_wanted, check_params_cb=lambda path: path == tmp_path / "1.png"):
-        _button(pane, "Open").click()
+        _button(pane, "O&pen").click()
     with qtbot.waitSignal(pane.open_wanted):
         qtbot.keyClick(pane.results, Qt.Key.Key_Return)
 

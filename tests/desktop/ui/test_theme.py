@@ -41,7 +41,7 @@ def test_every_icon_that_the_style_names_is_there() -> None:
 def test_amber_is_the_only_colour_but_for_trouble() -> None:
     coloured = {name for name, ink in _INKS.items() if max(ink.getRgb()[:3]) - min(ink.getRgb()[:3]) > 8}
 
-    assert coloured == {"AMBER", "ON_AMBER", "TROUBLE"}
+    assert coloured == {"AMBER", "QUIET_AMBER", "ON_AMBER", "TROUBLE"}
 
 
 @pytest.mark.parametrize("ink", ["TEXT", "SOFT", "TROUBLE", "AMBER"])
