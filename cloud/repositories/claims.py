@@ -158,6 +158,12 @@ class ClaimRows:
             previous=self._previous(ref) if ref.number > 1 else (),
         )
 
+    def at_work(self, account_id: str) -> tuple[str, int]:
+        """The account's plan and how many of its jobs are at work, asked by whoever has just claimed one:
+        others that claim for the same account wait until this transaction has ended."""
+        row = self._connection.execute(_AT_WORK, {"busy_account": account_id}).one()
+        return row.plan, row.at_work
+
     def renew(self, ref: AttemptRef, lease: timedelta) -> Held | None:
         return self._update(ref, _RUNNING, lease_until=self._clock.now(lease))
 
@@ -377,5 +383,12 @@ def _attempt(ref: AttemptRef) -> Update:
     return update(ATTEMPTS).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
 
 
+_AT_WORK = select(
+    ACCOUNTS.c.plan,
+    select(func.count())
+    .where(_J.account_id == ACCOUNTS.c.id, _J.state.in_(_RUNNING))
+    .scalar_subquery()
+    .label("at_work"),
+).where(ACCOUNTS.c.id == bindparam("busy_account", type_=String))
 _OPEN_ATTEMPT = insert(ATTEMPTS).values(claimed_at=NOW).inline()
 _SERVED = update(ACCOUNTS).where(ACCOUNTS.c.id == bindparam("served", type_=String)).values(served_at=NOW)

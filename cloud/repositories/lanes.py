@@ -52,11 +52,12 @@ class LaneHead(Lane):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits, and per account how much runs now and when a job of it was last claimed."""
+    """What waits, and per account how much runs now, when a job of it was last claimed, and its plan."""
 
     lanes: tuple[LaneHead, ...]
     running: Mapping[str, int] = field(default_factory=dict)
     served_at: Mapping[str, datetime] = field(default_factory=dict)
+    plans: Mapping[str, str] = field(default_factory=dict)
 
 
 class LaneRows:
@@ -83,7 +84,7 @@ class LaneRows:
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         rows = self._connection.execute(
-            select(LANES, ACCOUNTS.c.served_at)
+            select(LANES, ACCOUNTS.c.served_at, ACCOUNTS.c.plan)
             .join(ACCOUNTS, ACCOUNTS.c.id == _L.account_id)
             .where(_L.pool.in_(pools))
         ).all()
@@ -109,6 +110,7 @@ class LaneRows:
             ),
             running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
             served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
+            plans={row.account_id: row.plan for row in rows},
         )
 
 

@@ -18,9 +18,11 @@ from cloud.repositories.database import Database
 from cloud.repositories.lanes import Backlog, Lane
 from cloud.repositories.standing import Scene
 from cloud.repositories.unit import Unit
+from cloud.services.concurrency import is_over, without_full_accounts
 from cloud.services.endings import Ending, Endings
 from cloud.services.recipes import Making, recipe_of
 from shared.engines.base import Ticket
+from shared.errors import TransientError
 from shared.jobs.events import (
     Cancelled,
     Completed,
@@ -56,6 +58,10 @@ class AttemptRules:
     max_attempts: int = 20
 
 
+class _AccountFull(TransientError):
+    code = "account_full"
+
+
 class _Head(TypedDict):
     job_id: str
     attempt: int
@@ -79,13 +85,15 @@ class Attempts:
         self._utcnow = utcnow
 
     async def backlog(self, pools: Collection[str]) -> Backlog:
-        """What waits for these pools."""
-        return await self._database.read(lambda unit: unit.lanes.backlog(pools))
+        """What waits for these pools, of accounts that may have one more job at work."""
+        return await self._database.read(lambda unit: without_full_accounts(unit.lanes.backlog(pools)))
 
     async def scene(self, pools: Collection[str]) -> Scene:
         """What waits for these pools, and how the servers stand."""
         return await self._database.read(
-            lambda unit: Scene(unit.lanes.backlog(pools), unit.standing.of_pools(pools))
+            lambda unit: Scene(
+                without_full_accounts(unit.lanes.backlog(pools)), unit.standing.of_pools(pools)
+            )
         )
 
     async def claim(self, lane: Lane, *, worker: str, server: str | None = None) -> Claim | None:
@@ -99,13 +107,19 @@ class Attempts:
             claim = unit.claims.claim_oldest(lane, worker, self._rules.lease, server=server)
             return _taken(unit, claim, server)
 
-        return await self._database.write(work)
+        return await self._claimed(work)
 
     async def claim_left(self, server: str, *, worker: str) -> Claim | None:
         """The oldest job of which a worker that died left a run at this server."""
-        return await self._database.write(
+        return await self._claimed(
             lambda unit: _taken(unit, unit.claims.claim_left(server, worker, self._rules.lease), server)
         )
+
+    async def _claimed(self, work: Callable[[Unit], Claim | None]) -> Claim | None:
+        try:
+            return await self._database.write(work)
+        except _AccountFull:
+            return None
 
     async def ask_back(
         self, pools: Collection[str], server: str, able: Callable[[Lane], bool]
@@ -330,7 +344,10 @@ def _still(held: Held | None, ref: AttemptRef) -> Held:
 
 
 def _taken(unit: Unit, claim: Claim | None, server: str | None) -> Claim | None:
+    """What was claimed, unless its account has enough at work: then the claim is undone."""
     if claim is not None:
+        if is_over(*unit.claims.at_work(claim.lane.account_id)):
+            raise _AccountFull("the account has as many jobs at work as its plan allows")
         unit.lanes.leave(claim.lane)
         if server is not None:
             unit.servers.hold(server, claim.lane.preset)

@@ -73,7 +73,7 @@ _PLANS: Mapping[Plan, Entitlements] = {
     Plan.STUDIO: Entitlements(
         jobs_per_month=None,
         credits_per_month=10_000,
-        concurrency=64,
+        concurrency=256,
         max_upload_bytes=512 * _MB,
         max_pixels=128 * _MEGAPIXELS,
         retention=timedelta(days=180),
