@@ -16,7 +16,7 @@ from PIL import Image
 from desktop.secrets import API_KEY_VARIABLE
 from desktop.settings import Settings
 from desktop.store.job import EngineChoice
-from shared.api.artifacts import Artifact
+from shared.api.artifacts import Artifact, ArtifactState
 from shared.api.events import parse_event
 from shared.files import digest_bytes
 from shared.ids import new_id
@@ -85,13 +85,11 @@ async def _bare_starts(folder: Path, url: str, key: str, pictures: list[Image.Im
 async def _submit(client: httpx.AsyncClient, manifest: Manifest, path: Path) -> None:
     data = await asyncio.to_thread(path.read_bytes)
     digest = digest_bytes(data)
-    announced = await client.post("/artifacts", json={"digest": digest, "bytes": len(data)})
-    link = Artifact.model_validate_json(announced.raise_for_status().content).upload
-    if link is None:
-        raise RuntimeError("the cloud has the picture already: nothing would be measured")
-    sent = await client.request(link.method, link.url, headers=link.headers, content=data)
-    sent.raise_for_status()
-    (await client.post(f"/artifacts/{digest}/complete", json={})).raise_for_status()
+    sent = await client.put(
+        f"/artifacts/{digest}", content=data, headers={"Content-Type": "application/octet-stream"}
+    )
+    if Artifact.model_validate_json(sent.raise_for_status().content).state is not ArtifactState.READY:
+        raise RuntimeError("the cloud refused the picture: nothing would be measured")
     primary = manifest.primary_input or manifest.inputs[0]
     request = {"preset": manifest.id, "inputs": {primary.id: [{"digest": digest, "name": path.name}]}}
     accepted = await client.post("/jobs", json=request, headers={"Idempotency-Key": new_id()})
