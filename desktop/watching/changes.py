@@ -14,13 +14,14 @@ class ChangeKind(StrEnum):
     OPENED = "opened"  # begun or written to; not finished as far as is known
     GONE = "gone"
     RESCAN = "rescan"  # more happened than was told: only a scan can say what
+    PROBED = "probed"  # a file of our own was noticed: this folder reports changes
     LOST = "lost"  # the source folder itself went away
     UNWATCHED = "unwatched"  # no more watches to be had: poll
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`path` is relative to the source, `/` between the parts; empty for the last three kinds."""
+    """`path` is relative to the source, `/` between the parts; empty where it says nothing of one file."""
 
     kind: ChangeKind
     path: str = ""

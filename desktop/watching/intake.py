@@ -49,7 +49,7 @@ class Intake:
         self,
         *,
         folder: HotFolder,
-        mount: Mount,
+        mount: Callable[[], Mount],
         book: Book,
         withdrawals: Withdrawals,
         arrivals: Arrivals,
@@ -143,7 +143,7 @@ class Intake:
         found = self._pairing.look(
             path,
             evidence=arrival.evidence,
-            mount=self._mount,
+            mount=self._mount(),
             quiet=arrival.quiet,
             quiets=arrival.partners,
         )

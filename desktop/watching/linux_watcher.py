@@ -7,7 +7,7 @@ from pathlib import Path
 
 from desktop.watching.changes import Change, ChangeKind, Report, WatchUnavailable
 from desktop.watching.inotify import Inotify, InotifyEvent, Mask, WatchesExhausted
-from desktop.watching.names import is_skipped_folder, why_skipped
+from desktop.watching.names import PROBE_PREFIX, is_skipped_folder, why_skipped
 
 __all__ = ["LinuxWatcher"]
 
@@ -82,6 +82,9 @@ class LinuxWatcher:
                 self._file_changed(path, event, changes)
 
     def _file_changed(self, path: str, event: InotifyEvent, changes: list[Change]) -> None:
+        if event.name.startswith(PROBE_PREFIX):
+            changes.append(Change(ChangeKind.PROBED))
+            return
         if why_skipped(event.name, self._suffixes) is not None:
             return
         if event.mask & (Mask.CLOSE_WRITE | Mask.MOVED_TO):

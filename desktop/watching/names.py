@@ -4,7 +4,9 @@ from enum import StrEnum
 
 from shared.files import TEMPORARY_PREFIX
 
-__all__ = ["Skip", "is_skipped_folder", "why_skipped"]
+__all__ = ["PROBE_PREFIX", "Skip", "is_skipped_folder", "why_skipped"]
+
+PROBE_PREFIX = f"{TEMPORARY_PREFIX}probe-"  # written to see whether the folder reports it
 
 # What browsers, editors, office programs and sync clients call a file that is not finished.
 _TEMPORARY_SUFFIXES = frozenset(

@@ -8,7 +8,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler, FileSystemM
 from watchdog.observers import Observer
 
 from desktop.watching.changes import Change, ChangeKind, Report, WatchUnavailable
-from desktop.watching.names import why_skipped
+from desktop.watching.names import PROBE_PREFIX, why_skipped
 
 __all__ = ["PortableWatcher"]
 
@@ -66,6 +66,8 @@ class _Handler(FileSystemEventHandler):
 
     def _file(self, kind: ChangeKind, path: str | bytes) -> list[Change]:
         relative = self._relative(path)
+        if relative and PurePath(relative).name.startswith(PROBE_PREFIX):
+            return [Change(ChangeKind.PROBED)]
         if not relative or why_skipped(PurePath(relative).name, self._suffixes) is not None:
             return []
         return [Change(kind, relative)]

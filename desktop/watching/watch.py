@@ -124,7 +124,7 @@ class FolderWatch:
         )
         self._intake = Intake(
             folder=folder,
-            mount=self.source.mount,
+            mount=lambda: self.source.mount,
             book=book,
             withdrawals=self._withdrawals,
             arrivals=self._arrivals,
@@ -298,6 +298,8 @@ class FolderWatch:
                 case ChangeKind.RESCAN | ChangeKind.LOST:
                     self._wants_scan = True
                     self._wake.set()
+                case ChangeKind.PROBED:
+                    pass
                 case ChangeKind.UNWATCHED:
                     self.source.note_unwatched("the system has no folder watches left")
                 case _:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,16 +36,18 @@ def outputs(source: Path) -> list[str]:
 
 
 @contextmanager
-def running(source: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    source: Path, *more: str, before: Sequence[str] = (), says: bytes = b"watching"
+) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "desktop", *arguments(source, *more)],
+        [*before, sys.executable, "-m", "desktop", *arguments(source, *more)],
         env=environment(source.parent / "data"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     try:
         assert process.stderr is not None
-        assert b"watching" in process.stderr.readline()
+        assert says in process.stderr.readline()
         yield process
     finally:
         process.kill()
@@ -114,6 +116,18 @@ def test_an_interrupt_ends_it_and_an_arrival_is_developed(source: Path) -> None:
         until(lambda: outputs(source) == ["new.png"])
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify's limits")
+def test_without_watches_left_new_folders_are_found_by_polling(source: Path) -> None:
+    limited = ["unshare", "-Ur", "sh", "-c", 'echo 1 > /proc/sys/user/max_inotify_watches && exec "$@"', "sh"]
+    if subprocess.run([*limited, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody lower the limit")
+    (source / "sub").mkdir()
+    with running(source, before=limited, says=b"no folder watches left") as process:
+        (source / "sub/new.png").write_bytes(png(1, 40))
+        until(lambda: outputs(source) == ["sub/new.png"])
+        assert process.poll() is None
 
 
 def test_chains_of_folders_work_and_a_loop_stops(here: Here, source: Path, tmp_path: Path) -> None:

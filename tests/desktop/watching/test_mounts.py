@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from desktop.watching.mounts import Mount, mount_of, mount_type
+import pytest
+
+from desktop.watching.mounts import Mount, mount_of, mount_of_type, mount_type
 
 TABLE = [
     "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw",
@@ -24,3 +26,19 @@ def test_escaped_mount_points_are_read() -> None:
 
 def test_this_machines_disk_is_local(tmp_path: Path) -> None:
     assert mount_of(tmp_path) is Mount.LOCAL
+
+
+@pytest.mark.parametrize(
+    ("kind", "mount"),
+    [
+        ("ext4", Mount.LOCAL),
+        ("fuseblk", Mount.LOCAL),
+        ("nfs4", Mount.NETWORK),
+        ("cifs", Mount.NETWORK),
+        ("9p", Mount.NETWORK),
+        ("fuse.sshfs", Mount.NETWORK),
+        ("fakeowner", Mount.UNKNOWN),
+    ],
+)
+def test_shares_are_told_from_disks_and_the_rest_is_to_be_asked(kind: str, mount: Mount) -> None:
+    assert mount_of_type(kind) is mount
