@@ -21,7 +21,7 @@ from desktop.jobs.placing import DeliveryBlocked
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
 from desktop.jobs.reuse import made_before
-from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input
+from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input, given_inputs
 from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.job import DeliveredOutput, EngineChoice, GraphRecipe, Job, JobError, PresetRecipe
@@ -56,7 +56,7 @@ from shared.jobs.state import JobState
 from shared.media import BrokenMedia, verify_image
 from shared.presets.bundle import Preset
 
-__all__ = ["Course", "RunTimedOut"]
+__all__ = ["Course", "NotJournalled", "RunTimedOut"]
 
 _T = TypeVar("_T")
 _DELIVERED_AT_ONCE = 4
@@ -64,6 +64,10 @@ _DELIVERED_AT_ONCE = 4
 
 class RunTimedOut(TransientError):
     code = "timeout"
+
+
+class NotJournalled(Exception):
+    """The job that was to be run never came into the journal."""
 
 
 class _NoTicket(FatalError):
@@ -88,11 +92,18 @@ class Course:
         self._delivering = asyncio.Semaphore(_DELIVERED_AT_ONCE)
 
     async def run(
-        self, job: Job, engine: Engine, cancel: asyncio.Event, left_engine: Callable[[], None]
+        self,
+        job: Job,
+        engine: Engine,
+        cancel: asyncio.Event,
+        left_engine: Callable[[], None],
+        *,
+        journalled: asyncio.Future[bool] | None = None,
     ) -> None:
         """Take the job on from where the journal says it is, to its end.
 
-        `left_engine` is called once the engine has room for another one.
+        `left_engine` is called once the engine has room for another one. A job with `journalled`
+        was just submitted, the first of its content: until that is True it is prepared, and no more.
         Raises EngineUnavailable or SourceAway with the job as it was, and whatever makes it fail.
         """
         step = next_step(job)
@@ -102,7 +113,7 @@ class Course:
         preset = await self.preset_of(job)
         if step is NextStep.PREPARE:
             try:
-                job = await self._begin(job, preset, engine, cancel)
+                job = await self._begin(job, preset, engine, cancel, journalled)
             except (SourceChanged, SourceUnreadable):
                 if job.order.ledger_key is None:
                     raise
@@ -130,8 +141,17 @@ class Course:
             case _:
                 assert_never(job.order.recipe)
 
-    async def _begin(self, job: Job, preset: Preset | None, engine: Engine, cancel: asyncio.Event) -> Job:
+    async def _begin(
+        self,
+        job: Job,
+        preset: Preset | None,
+        engine: Engine,
+        cancel: asyncio.Event,
+        journalled: asyncio.Future[bool] | None,
+    ) -> Job:
         try:
+            if journalled is not None:
+                return await self._prepare(job, preset, given_inputs(job), engine, cancel, journalled)
             made, files = await asyncio.gather(made_before(self._database, job), _checked_inputs(job))
             if made is not None:
                 return await self._adopt_result(job, made)
@@ -149,12 +169,16 @@ class Course:
         files: Sequence[InputFile],
         engine: Engine,
         cancel: asyncio.Event,
+        journalled: asyncio.Future[bool] | None = None,
     ) -> Job:
         attempt = job.attempt + 1
-        self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
         async with _in_their_colours(files, preset) as ready:
-            preparing = _prepared(job, engine, _work(job, preset, ready, attempt))
-            ticket = await _unless_cancelled(preparing, cancel)
+            preparing = asyncio.create_task(_prepared(job, engine, _work(job, preset, ready, attempt)))
+            async with _dropped_on_error(preparing):
+                if journalled is not None and not await journalled:
+                    raise NotJournalled
+                self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
+                ticket = await _unless_cancelled(preparing, cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)
@@ -353,9 +377,21 @@ async def _in_their_colours(
         yield [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
 
 
-async def _unless_cancelled(work: Coroutine[None, None, _T], cancel: asyncio.Event) -> _T | None:
+@asynccontextmanager
+async def _dropped_on_error(task: asyncio.Task[_T]) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        task.cancel()
+        await asyncio.wait([task])
+        raise
+
+
+async def _unless_cancelled(
+    work: Coroutine[None, None, _T] | asyncio.Task[_T], cancel: asyncio.Event
+) -> _T | None:
     """What `work` returns; None when the cancel came first, which drops it."""
-    task = asyncio.create_task(work)
+    task = asyncio.ensure_future(work)
     asked = asyncio.create_task(cancel.wait())
     try:
         await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)

@@ -40,6 +40,7 @@ class JobChange:
 
 
 Listener = Callable[[JobChange], None]
+_Inserted = tuple[list[tuple[str, bool]], list[Job]]  # each job's id and whether it is new; the new jobs
 
 
 class JobQueue:
@@ -70,9 +71,46 @@ class JobQueue:
     ) -> tuple[str, ...]:
         """Like `submit`, in one transaction. With `renew`, a job that failed or was cancelled counts
         no longer under its key."""
+        answers, added = await self._database.write(self._insertion(new_jobs, also, renew=renew))
+        failpoint("job.journalled")
+        await self._adopt_known(new_jobs, answers)
+        self._bell.hand_over(added)
+        self._tell_queued(added)
+        return tuple(job_id for job_id, _ in answers)
+
+    async def submit_first(
+        self, new: NewJob, *, also: Callable[[sqlite3.Connection, str], None] | None = None
+    ) -> str:
+        """Like `submit_all` with `renew`, where no other job can have made the same: its run is prepared
+        while the disk takes the journal."""
+        journalled: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def hand_over(inserted: _Inserted) -> None:
+            self._bell.hand_over(inserted[1], journalled=journalled)
+
+        try:
+            answers, added = await self._database.write(
+                self._insertion([new], also, renew=True), early=hand_over
+            )
+            failpoint("job.journalled")
+            await self._adopt_known([new], answers)
+            self._tell_queued(added)
+            journalled.set_result(True)
+        finally:
+            if not journalled.done():
+                journalled.set_result(False)
+        return answers[0][0]
+
+    def _insertion(
+        self,
+        new_jobs: Sequence[NewJob],
+        also: Callable[[sqlite3.Connection, str], None] | None,
+        *,
+        renew: bool,
+    ) -> Callable[[sqlite3.Connection], _Inserted]:
         now = datetime.now(UTC)
 
-        def insert(connection: sqlite3.Connection) -> tuple[list[tuple[str, bool]], list[Job]]:
+        def insert(connection: sqlite3.Connection) -> _Inserted:
             if renew:
                 rows.release_failed(connection, [new.key for new in new_jobs])
             answers = [
@@ -84,17 +122,18 @@ class JobQueue:
             new_ids = [job_id for job_id, inserted in answers if inserted]
             return answers, [rows.find_job(connection, job_id) for job_id in new_ids]
 
-        answers, added = await self._database.write(insert)
-        failpoint("job.journalled")
+        return insert
+
+    async def _adopt_known(self, new_jobs: Sequence[NewJob], answers: Sequence[tuple[str, bool]]) -> None:
         known = frozenset(
             new.key for new, (_, inserted) in zip(new_jobs, answers, strict=True) if not inserted
         )
         if known:
             await self.adopt(keys=known)
-        self._bell.hand_over(added)
+
+    def _tell_queued(self, added: Sequence[Job]) -> None:
         for job in added:
             self.tell(JobChange(job, Queued(job_id=job.id, attempt=1, at=job.created_at)))
-        return tuple(job_id for job_id, _ in answers)
 
     async def refuse(
         self,

@@ -15,6 +15,7 @@ __all__ = [
     "SourceUnreadable",
     "checked_input",
     "describe_input",
+    "given_inputs",
     "source_digest",
     "with_names",
 ]
@@ -71,6 +72,11 @@ def checked_input(item: JobInput, *, thoroughly: bool = False) -> InputFile:
     except OSError as error:
         raise _unreadable(item.path, error) from error
     return InputFile(path=item.path, digest=item.digest, name=item.name)
+
+
+def given_inputs(job: Job) -> list[InputFile]:
+    """The files as they were submitted, for a run that is prepared at once: staging reads them again."""
+    return [InputFile(path=item.path, digest=item.digest, name=item.name) for item in job.order.inputs]
 
 
 def with_names(job: Job, message: str) -> str:

@@ -23,6 +23,7 @@ _READERS = 2
 class _Write:
     action: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
+    early: Callable[[Any], None] | None = None
     value: Any = None
     error: BaseException | None = None
 
@@ -59,10 +60,16 @@ class Database:
         for connection in self._connections:
             connection.close()
 
-    async def write(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Raises JournalLocked, JournalUnwritable, or what `action` raised."""
+    async def write(
+        self, action: Callable[[sqlite3.Connection], _T], *, early: Callable[[_T], None] | None = None
+    ) -> _T:
+        """Raises JournalLocked, JournalUnwritable, or what `action` raised.
+
+        `early` gets the result on the loop while the disk still takes it, and may be told too soon:
+        the write can yet fail.
+        """
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._writes.put(_Write(action, future))
+        self._writes.put(_Write(action, future, early))
         return await future
 
     async def read(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -116,12 +123,18 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             for request in group:
                 _apply(connection, request)
+            self._tell_early(group)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for request in group:
                 request.error = request.error or self._explained(error)
+
+    def _tell_early(self, group: list[_Write]) -> None:
+        for request in group:
+            if request.early is not None and request.error is None:
+                self._loop.call_soon_threadsafe(request.early, request.value)
 
     def _explained(self, error: sqlite3.Error) -> Exception:
         explained: JournalLocked | JournalUnwritable

@@ -118,11 +118,14 @@ class Book:
 
         await self._database.write(write)
 
-    async def submit(self, version: Version, lineage: tuple[str, ...]) -> None:
-        """Job, ledger entry and sighting in one transaction."""
+    async def submit(self, version: Version, lineage: tuple[str, ...], *, is_first: bool) -> None:
+        """Job, ledger entry and sighting in one transaction. `is_first`: nothing here has this content."""
         order = self._order(version, lineage)
-        # A run that was called off may still hold the key.
-        await self._queue.submit_all([order], also=lambda c, _: self._record(c, version), renew=True)
+        if is_first:
+            await self._queue.submit_first(order, also=lambda c, _: self._record(c, version))
+        else:
+            # A run that was called off may still hold the key.
+            await self._queue.submit_all([order], also=lambda c, _: self._record(c, version), renew=True)
 
     async def refuse(self, version: Version, error: UsageError) -> None:
         """As `submit`, for a job that has failed before it began."""

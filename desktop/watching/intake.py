@@ -267,7 +267,7 @@ class Intake:
             self._first_runs.add(version.digest)
         self._doubts.dispel(version.path)
         try:
-            await self._book.submit(version, lineage)
+            await self._book.submit(version, lineage, is_first=twins is Twins.NONE)
         except BaseException:
             self._first_runs.discard(version.digest)
             raise
