@@ -81,7 +81,13 @@ class StandingRows:
         )
         rows = self._connection.execute(
             select(_J.id, _J.attempt, _J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
-            .where(_J.pool.in_(pools), _J.server != server, _ONLY_WAITS, has_begun)
+            .where(
+                _J.pool.in_(pools),
+                _J.server != server,
+                func.coalesce(_J.avoid, "") != server,
+                _ONLY_WAITS,
+                has_begun,
+            )
             .order_by(_J.queued_at, _J.number)
         )
         return tuple(

@@ -79,9 +79,9 @@ class Fleet:
                 while not stop.is_set():
                     await self._round()
                     await bell.wait(self._lease_s / _BEATS_PER_LEASE)
-            finally:
-                waking.cancel()
                 await self._end_all()
+            finally:
+                await _cancelled(waking, *self._ending, *(led.task for led in self._led.values()))
         try:
             await self._leading.leave(self._worker)
         except TransientError as error:
@@ -151,10 +151,14 @@ class Fleet:
         _log.info("server_given_up", server=name, worker=self._worker)
 
     async def _end_all(self) -> None:
-        for name in list(self._led):
-            self._end(name)
-        while self._ending:
-            await asyncio.wait(self._ending)
+        """Led on meanwhile: nobody else may start anything there before we are done."""
+        for led in self._led.values():
+            led.stop.set()
+        tasks = {*self._ending, *(led.task for led in self._led.values())}
+        while tasks:
+            _, tasks = await asyncio.wait(tasks, timeout=self._lease_s / _BEATS_PER_LEASE)
+            with contextlib.suppress(TransientError):
+                await self._leading.lead(self._worker, idle=())
 
 
 @contextlib.asynccontextmanager
@@ -176,6 +180,12 @@ def _is_gone(led: _Led, found: dict[str, ServerRecord]) -> bool:
     """Also where another server was registered under the same name."""
     record = found.get(led.record.name)
     return record is None or record.id != led.record.id
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ring_at(stop: asyncio.Event, ring: Callable[[], None]) -> None:

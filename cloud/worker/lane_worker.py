@@ -88,11 +88,10 @@ class LaneWorker:
                 while not stop.is_set():
                     if not await self._claimed_one():
                         await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
-            finally:
                 self._bell = None
-                ringing.cancel()
-                await asyncio.gather(ringing, return_exceptions=True)
-        await self._drain()
+                await self._drain()
+            finally:
+                await _cancelled(ringing, *self._running)
 
     async def _claimed_one(self) -> bool:
         if len(self._running) >= self._watch.room_for_left:
@@ -202,8 +201,9 @@ class LaneWorker:
             try:
                 await self._under_lease(claim, signals, course, since)
             except (Fenced, LeaseLost) as error:
-                _log.warning("attempt_taken_away", error=error.code)
-                return
+                if not course.ended:
+                    _log.warning("attempt_taken_away", error=error.code)
+                    return
             except (EngineUnavailable, RunLost) as error:
                 _log.warning("engine_let_down", error=error.code, message=error.message)
                 if Reason.LOST not in signals:
@@ -237,10 +237,6 @@ class LaneWorker:
         self.give_up(Reason.DRAINED)
         if self._running:
             await asyncio.wait(self._running, timeout=self._rules.lease.total_seconds())
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _plain(lane: LaneHead) -> Lane:
@@ -250,3 +246,9 @@ def _plain(lane: LaneHead) -> Lane:
 async def _ring_at(stop: asyncio.Event, bell: Waiter) -> None:
     await stop.wait()
     bell.ring()
+
+
+async def _cancelled(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

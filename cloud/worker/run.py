@@ -57,11 +57,12 @@ _ELSEWHERE = "another server was free"
 @dataclass(slots=True)
 class Course:
     """How far an attempt got, in readings of time.monotonic(). Its start is told once, also where it
-    first finds only the trace of a run."""
+    first finds only the trace of a run. `ended`: its end is written, and only tidying is left."""
 
     begun_at: float | None = None
     first_progress_at: float | None = None
     hung: bool = False
+    ended: bool = False
 
     @property
     def to_progress_s(self) -> float | None:
@@ -163,6 +164,7 @@ class AttemptRunner:
             failpoint("attempt.timed_out")
             late = (error.code, error.message)
             await self._persist(lambda: self._fail(claim.ref, *late, retryable=True))
+            course.ended = True
             await self._forget(ticket)
             return
         match end:
@@ -174,6 +176,7 @@ class AttemptRunner:
                 await self._stopped(claim, signals)
             case _:
                 assert_never(end)
+        course.ended = True
         await self._forget(ticket)
 
     async def _within_limits(

@@ -72,6 +72,11 @@ class Shop:
         self.blobs = LocalBlobStore(folder=self.folder / "artifacts")
         self.preset = load_preset(shipped_presets_folder() / self.preset_id)
         self.presets = {self.preset.manifest.id: self.preset}
+        self.box = SecretBox([Fernet.generate_key().decode()])
+        self.set_up()
+
+    def set_up(self) -> None:
+        """The services, with the rules as they are now."""
         self.attempts = Attempts(
             database=self.database,
             queue=self.queue,
@@ -88,12 +93,11 @@ class Shop:
             utcnow=lambda: datetime.now(UTC),
         )
 
-        box = SecretBox([Fernet.generate_key().decode()])
-        self.servers = Servers(database=self.database, queue=self.queue, box=box)
+        self.servers = Servers(database=self.database, queue=self.queue, box=self.box)
         self.leading = Leading(
             database=self.database,
             queue=self.queue,
-            box=box,
+            box=self.box,
             rules=self.rules,
             breaker_rules=BreakerRules(first=timedelta(seconds=0.5)),
         )

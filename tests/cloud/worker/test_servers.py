@@ -1,0 +1,341 @@
+"""Two GPU servers: what one cannot do the other does, and each is spared while it fails."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cloud.repositories.database import Database
+from cloud.repositories.jobs import JobRecord
+from cloud.repositories.unit import Unit
+from cloud.services.attempts import AttemptRules
+from cloud.services.callers import COMMAND_LINE
+from shared.api.servers import BreakerState, ServerState
+from shared.engines.builtin.pool import ProcessPool
+from shared.jobs.state import JobState
+from tests.cloud.worker.shop import Shop
+from tests.support.comfy_server import ComfyServer, comfy_server
+
+MODEL = "random_sd15_fp16.safetensors"
+FEW, MANY = {"model": MODEL, "steps": 3}, {"model": MODEL, "steps": 100}
+OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
+
+
+@pytest.fixture
+async def one() -> AsyncIterator[ComfyServer]:
+    async with comfy_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[ComfyServer]:
+    async with comfy_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def shop(database: Database, tmp_path: Path) -> AsyncIterator[Shop]:
+    async with contextlib.aclosing(ProcessPool(size=1)) as pool:
+        shop = Shop(database, tmp_path, AttemptRules(), pool, preset_id="portrait-pro", lane_pool="comfy")
+        await shop.open()
+        yield shop
+
+
+@pytest.fixture
+async def servers(shop: Shop, one: ComfyServer, two: ComfyServer) -> None:
+    await shop.register(one.url, "one")
+    await shop.register(two.url, "two")
+
+
+async def _until(reached: Callable[[], Awaitable[bool]], *, within_s: float = 20) -> None:
+    async with asyncio.timeout(within_s):
+        while not await reached():  # noqa: ASYNC110 - rows have no event
+            await asyncio.sleep(0.01)
+
+
+async def _server_of(shop: Shop, job_id: str) -> str | None:
+    def ask(unit: Unit) -> str | None:
+        [row] = unit.connection.exec_driver_sql(f"SELECT server FROM jobs WHERE id = '{job_id}'").all()  # noqa: S608
+        return row.server
+
+    return await shop.database.read(ask)
+
+
+async def _attempts(shop: Shop, job_id: str) -> list[tuple[str | None, str | None, str | None]]:
+    """Server, end and reason of each."""
+
+    def ask(unit: Unit) -> list[tuple[str | None, str | None, str | None]]:
+        rows = unit.connection.exec_driver_sql(
+            f"SELECT server, \"end\", reason FROM attempts WHERE job_id = '{job_id}' ORDER BY attempt"  # noqa: S608
+        )
+        return [(row.server, row.end, row.reason) for row in rows]
+
+    return await shop.database.read(ask)
+
+
+async def _all_running(shop: Shop, jobs: list[str]) -> bool:
+    return all([(await shop.job(job)).started_at is not None for job in jobs])
+
+
+@pytest.mark.usefixtures("servers")
+async def test_two_servers_share_the_work(shop: Shop, one: ComfyServer, two: ComfyServer) -> None:
+    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(6)]
+    async with shop.worker():
+        ended = [await shop.end_of(job) for job in jobs]
+    assert {(job.state, job.attempt) for job in ended} == {(JobState.COMPLETED, 1)}
+    assert len(one.begun) + len(two.begun) == 6
+    assert min(len(one.begun), len(two.begun)) >= 2
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_server_that_dies_gives_its_jobs_to_the_other(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    jobs = [await shop.submit(values=MANY | {"steps": 40, "seed": seed}) for seed in range(5)]
+    async with shop.worker():
+        await _until(lambda: _all_running(shop, jobs[:2]))
+        await one.stop()
+        ended = [await shop.end_of(job) for job in jobs]
+        broken = await shop.server("one")
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert len(two.begun) >= 4
+    assert broken.breaker.state is not BreakerState.CLOSED
+    assert [len(job.outputs) for job in ended] == [1] * 5
+    for job in jobs:
+        assert (await shop.events(job)).count("completed") == 1
+    await one.start()
+
+
+@pytest.mark.usefixtures("servers")
+async def test_the_breaker_lets_one_job_try_when_the_server_is_back(shop: Shop, one: ComfyServer) -> None:
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
+    async with shop.worker():
+        await shop.until_server("one", lambda server: server.seen_at is not None)
+        await one.stop()
+        await shop.until_server("one", lambda server: server.breaker.state is BreakerState.OPEN)
+        await one.start()
+        half = await shop.until_server("one", lambda it: it.breaker.state is BreakerState.HALF_OPEN)
+        assert half.breaker.trouble
+        assert (await shop.end_of(await shop.submit(values=FEW))).state is JobState.COMPLETED
+        closed = await shop.until_server("one", lambda it: it.breaker.state is BreakerState.CLOSED)
+    assert closed.breaker.trouble is None
+
+
+@pytest.mark.usefixtures("servers")
+async def test_what_waits_behind_a_running_job_goes_to_a_server_that_becomes_free(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    """Both come to `one` while `two` is drained; then `two` asks for the one that waits."""
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
+    first, second = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+    async with shop.worker():
+        await shop.until_running(first)
+        await _until(lambda: _sent(one, 2))
+        await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
+        await _until(lambda: _is_at(shop, second, "two"))
+        await shop.until_running(second)
+        assert (await shop.job(first)).state is JobState.PROCESSING, "they run side by side"
+        ended = [await shop.end_of(job) for job in (first, second)]
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert [len(one.begun), len(two.begun)] == [1, 1]
+    assert [end for _, end, _ in await _attempts(shop, second)] == ["released", "completed"]
+
+
+async def _sent(server: ComfyServer, count: int) -> bool:
+    return server.count("POST", "/prompt") >= count
+
+
+async def _is_at(shop: Shop, job_id: str, server: str) -> bool:
+    return await _server_of(shop, job_id) == server
+
+
+@pytest.mark.usefixtures("servers")
+async def test_nothing_is_sent_to_wait_while_another_server_is_idle(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    async with shop.worker():
+        for name in ("one", "two"):
+            await shop.until_server(name, lambda server: server.models is not None)
+        jobs = [await shop.submit(values=MANY | {"steps": 30, "seed": seed}) for seed in range(2)]
+        for job in jobs:
+            await shop.end_of(job)
+        ends = [await _attempts(shop, job) for job in jobs]
+    assert [len(attempts) for attempts in ends] == [1, 1]
+    assert [len(one.begun), len(two.begun)] == [1, 1]
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_job_that_ran_out_of_memory_is_tried_once_elsewhere(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    one.faults.fail_with = OUT_OF_MEMORY
+    async with shop.worker():
+        sent = [await shop.submit(values=MANY | {"steps": 10, "seed": seed}) for seed in range(4)]
+        jobs = [await shop.end_of(job) for job in sent]
+    assert {job.state for job in jobs} == {JobState.COMPLETED}
+    tries = [await _attempts(shop, job) for job in sent]
+    assert all(sum(end == "broken_off" for _, end, _ in attempts) <= 1 for attempts in tries)
+    assert len(one.begun) >= 1
+    assert len(two.begun) == 4
+    assert one.count("POST", "/free") == len(one.begun)
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_job_that_runs_out_of_memory_everywhere_fails_with_a_plain_sentence(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    one.faults.fail_with = two.faults.fail_with = OUT_OF_MEMORY
+    async with shop.worker():
+        job_id = await shop.submit(values=FEW)
+        job = await shop.end_of(job_id)
+    assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, "out_of_memory", 2)
+    assert "try a smaller picture" in (job.failure_message or "")
+    assert {server for server, _, _ in await _attempts(shop, job_id)} == {"one", "two"}
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_run_that_will_not_stop_marks_its_server_and_is_retried_elsewhere(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    """Its time is up, the interrupt does nothing, and HTTP answers all the while."""
+    one.execution.step_s, one.faults.lose_interrupts = 0.5, 10_000
+    shop.presets["portrait-pro"] = _with_limit(shop, 2.0)
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
+    async with shop.worker(hang_s=0.5):
+        job_id = await shop.submit(values=MANY | {"steps": 25})
+        await shop.until_running(job_id)
+        await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
+        job = await shop.end_of(job_id)
+        hung = await shop.server("one")
+    assert job.state is JobState.COMPLETED
+    assert [item[:2] for item in await _attempts(shop, job_id)] == [
+        ("one", "broken_off"),
+        ("two", "completed"),
+    ]
+    assert hung.breaker.state is BreakerState.OPEN
+    assert "did not stop" in (hung.breaker.trouble or "") or "still runs" in (hung.breaker.trouble or "")
+    assert len(two.begun) == 1
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_run_whose_time_is_up_is_stopped_and_the_job_fails(shop: Shop, one: ComfyServer) -> None:
+    shop.presets["portrait-pro"] = _with_limit(shop, 0.5)
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
+    async with shop.worker():
+        job = await shop.end_of(await shop.submit(values=MANY))
+        after = await shop.end_of(await shop.submit(values=FEW))
+        server = await shop.server("one")
+    assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, "timed_out", 1)
+    assert job.failure_retryable
+    assert after.state is JobState.COMPLETED
+    assert server.breaker.state is BreakerState.CLOSED
+    assert len(one.begun) == 2
+
+
+def _with_limit(shop: Shop, seconds: float):  # type: ignore[no-untyped-def]
+    return replace(shop.preset, manifest=replace(shop.preset.manifest, timeout_s=seconds))
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_drained_server_ends_what_it_has_and_gets_nothing_new(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+    async with shop.worker():
+        await _until(lambda: _all_running(shop, jobs))
+        await shop.servers.set_state(COMMAND_LINE, "one", ServerState.DRAINING)
+        later = [await shop.submit(values=FEW | {"seed": 10 + seed}) for seed in range(2)]
+        ended = [await shop.end_of(job) for job in (*jobs, *later)]
+    assert {(job.state, job.attempt) for job in ended[:2]} == {(JobState.COMPLETED, 1)}
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert [len(one.begun), len(two.begun)] == [1, 3]
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_disabled_server_hands_back_what_it_has(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+    async with shop.worker():
+        await _until(lambda: _all_running(shop, jobs))
+        await shop.servers.set_state(COMMAND_LINE, "one", ServerState.DISABLED)
+        ended = [await shop.end_of(job) for job in jobs]
+        await _until(lambda: _stands_still(one))
+        await shop.servers.remove(COMMAND_LINE, "one")
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert sorted(job.attempt for job in ended) == [1, 2]
+    assert [len(one.begun), len(two.begun)] == [1, 2]
+
+
+async def _stands_still(server: ComfyServer) -> bool:
+    return server.running is None and not server.pending
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_node_class_that_went_fails_the_job_at_once_by_name(shop: Shop, one: ComfyServer) -> None:
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DISABLED)
+    async with shop.worker():
+        await shop.until_server("one", lambda server: server.models is not None)
+        del one.object_info["KSampler"]
+        job = await shop.end_of(await shop.submit(values=FEW))
+    assert (job.state, job.attempt) == (JobState.FAILED, 1)
+    assert "KSampler" in (job.failure_message or "")
+    assert len(one.begun) == 0
+
+
+@pytest.mark.usefixtures("servers")
+async def test_a_slow_server_loses_no_lease(shop: Shop, one: ComfyServer) -> None:
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DISABLED)
+    async with shop.worker():
+        await shop.until_server("one", lambda server: server.models is not None)
+        one.faults.slow_s = 0.8
+        job = await shop.end_of(await shop.submit(values=FEW))
+        server = await shop.server("one")
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 1)
+    assert server.breaker.state is BreakerState.CLOSED
+
+
+@pytest.mark.usefixtures("servers")
+async def test_two_workers_divide_the_servers_and_one_takes_over_what_the_other_left(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    shop.rules = replace(shop.rules, lease=timedelta(seconds=4))
+    shop.set_up()
+    async with shop.worker(name="a"):
+        async with shop.worker(name="b"):
+            await _until(lambda: _led_by(shop, {"a", "b"}))
+            jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+            await _until(lambda: _all_running(shop, jobs))
+        await _until(lambda: _led_by(shop, {"a"}))  # b died without a word
+        ended: list[JobRecord] = []
+        await _until(lambda: _reaped(shop))
+        ended = [await shop.end_of(job) for job in jobs]
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert [len(one.begun), len(two.begun)] == [1, 1], "what still ran was adopted, not run again"
+
+
+async def _reaped(shop: Shop) -> bool:
+    return await shop.attempts.reap() > 0
+
+
+async def _led_by(shop: Shop, workers: set[str]) -> bool:
+    servers = (await shop.servers.all(COMMAND_LINE)).servers
+    return {server.led_by for server in servers} == workers
+
+
+@pytest.mark.usefixtures("servers")
+async def test_switch_times_are_measured(shop: Shop) -> None:
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DISABLED)
+    async with shop.worker():
+        for seed in range(2):
+            await shop.end_of(await shop.submit(values=FEW | {"seed": seed}))
+        server = await shop.until_server(
+            "one", lambda it: bool(it.switches) and it.switches[0].warm_s is not None
+        )
+    [switch] = server.switches
+    assert switch.preset == server.preset == "portrait-pro"
+    assert switch.cold_s is not None
