@@ -32,6 +32,7 @@ from cloud.services.links import Links
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
+from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.servers import Servers
 from cloud.services.signing import LinkSigner
@@ -160,6 +161,9 @@ class Factory:
             broadcast=self._context.broadcast,
             queue=self._context.queue,
         )
+
+    def recipes(self) -> Recipes:
+        return Recipes(database=self._context.database)
 
     def retention(self) -> Retention:
         return Retention(database=self._context.database)

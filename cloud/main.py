@@ -9,7 +9,17 @@ from cloud.factory import ProcessContext
 from cloud.middleware.edge import BodyLimit, HostCheck, RequestIds, SecurityHeaders
 from cloud.middleware.errors import install_error_answers
 from cloud.middleware.request_log import RequestLog
-from cloud.routers import account, artifacts, events, health, jobs, operator_servers, presets, transfers
+from cloud.routers import (
+    account,
+    artifacts,
+    events,
+    health,
+    jobs,
+    operator_servers,
+    outputs,
+    presets,
+    transfers,
+)
 from cloud.services.links import API
 from cloud.settings import Settings
 
@@ -32,7 +42,7 @@ def create_api() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=API)
-    for routes in (account, jobs, events, artifacts, transfers, presets, operator_servers):
+    for routes in (account, jobs, outputs, events, artifacts, transfers, presets, operator_servers):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

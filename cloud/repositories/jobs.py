@@ -117,6 +117,7 @@ class JobFilter:
 _ADD = insert(JOBS).values(created_at=NOW, queued_at=NOW).inline()  # built once
 _ADD_EXPIRING = insert(JOBS).values(created_at=NOW, queued_at=NOW, expires_at=LATER).inline()
 _COLUMNS = [_J[field.name] for field in fields(JobRecord) if field.name != "outputs"]
+_OUTPUT_COLUMNS = [column for column in OUTPUTS.c if column is not OUTPUTS.c.recipe]
 
 
 class JobRows:
@@ -180,12 +181,21 @@ class JobRows:
         outputs = self._outputs([row.id for row in rows if row.state == JobState.COMPLETED])
         return tuple(_record(row._mapping, outputs) for row in rows)
 
+    def recipe(self, account_id: str, job_id: str, position: int) -> str | None:
+        """Of one output, as it was written; None where there is none."""
+        found = self._connection.execute(
+            select(OUTPUTS.c.recipe)
+            .join(JOBS, _J.id == OUTPUTS.c.job_id)
+            .where(_J.account_id == account_id, _J.id == job_id, OUTPUTS.c.position == position)
+        ).scalar_one_or_none()
+        return None if found is None else str(found)
+
     def _outputs(self, job_ids: Collection[str]) -> Mapping[str, tuple[Output, ...]]:
         if not job_ids:
             return {}
         found: dict[str, tuple[Output, ...]] = {}
         rows = self._connection.execute(
-            select(OUTPUTS)
+            select(*_OUTPUT_COLUMNS)
             .where(OUTPUTS.c.job_id.in_(job_ids))
             .order_by(OUTPUTS.c.job_id, OUTPUTS.c.position)
         )

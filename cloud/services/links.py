@@ -19,8 +19,17 @@ class Links:
     def job(self, job_id: str) -> str:
         return f"{self._base}/jobs/{quote(job_id, safe='')}"
 
+    def batch(self, batch_id: str) -> str:
+        return f"{self._base}/batches/{quote(batch_id, safe='')}"
+
+    def batch_jobs(self, batch_id: str) -> str:
+        return f"{self._base}/jobs?batch={quote(batch_id, safe='')}"
+
     def events(self, job_id: str) -> str:
         return f"{self.job(job_id)}/events"
+
+    def recipe(self, job_id: str, position: int) -> str:
+        return f"{self.job(job_id)}/outputs/{position}/recipe"
 
     def upload(self, account_id: str, digest: str, size: int) -> Link:
         token, until = self._signer.sign(Upload(account_id, digest, size))

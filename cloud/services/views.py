@@ -9,7 +9,6 @@ from cloud.services.links import Links
 from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
 from shared.api.credits import PriceBasis, Receipt
 from shared.api.jobs import Job, JobAttempt, JobDetail, JobFailure, JobInput, JobOutput
-from shared.jobs.events import Output
 from shared.jobs.state import JobState
 
 __all__ = ["artifact_view", "job_detail", "job_view"]
@@ -33,7 +32,7 @@ def job_view(job: JobRecord, links: Links) -> Job:
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        outputs=[_output_view(job.account_id, output, links) for output in job.outputs],
+        outputs=[_output_view(job, position, links) for position in range(len(job.outputs))],
         failure=_failure_view(job),
         retry_of=job.retry_of,
         idempotency_key=job.idempotency_key,
@@ -93,7 +92,8 @@ def artifact_view(artifact: ArtifactRecord, *, upload: Link | None, download: Li
     )
 
 
-def _output_view(account_id: str, output: Output, links: Links) -> JobOutput:
+def _output_view(job: JobRecord, position: int, links: Links) -> JobOutput:
+    output = job.outputs[position]
     return JobOutput(
         node=output.node,
         index=output.index,
@@ -104,7 +104,8 @@ def _output_view(account_id: str, output: Output, links: Links) -> JobOutput:
         digest=output.digest,
         width=output.width,
         height=output.height,
-        download=links.download(account_id, output.digest, output.bytes, output.media_type, output.name),
+        download=links.download(job.account_id, output.digest, output.bytes, output.media_type, output.name),
+        recipe_url=links.recipe(job.id, position),
     )
 
 

@@ -92,6 +92,7 @@ class JobOutput(BaseModel):
     width: int | None
     height: int | None
     download: Link
+    recipe_url: str
 
 
 class JobFailure(BaseModel):

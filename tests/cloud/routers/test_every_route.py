@@ -35,6 +35,7 @@ async def _mine(client: Client) -> dict[str, str]:
         "job_id": await client.job_id(),
         "digest": await client.known_picture(),
         "preset_id": "noir",
+        "position": "0",
         "name": "gpu",
     }
 

@@ -125,7 +125,7 @@ class Execution:
         if self.interrupted:
             raise Interrupted
         if class_type in OUTPUTS:
-            outputs[node] = self._output(item.prompt_id, class_type, inputs)
+            outputs[node] = self._output(item, class_type, inputs)
             done[node] = (outputs[node],)
             self._executed(item, node, outputs[node])
         else:
@@ -150,7 +150,7 @@ class Execution:
             if self.interrupted:
                 raise Interrupted
 
-    def _output(self, prompt_id: str, class_type: str, inputs: dict) -> dict:
+    def _output(self, item: Item, class_type: str, inputs: dict) -> dict:
         if class_type == "PreviewAny":
             return {"text": [str(inputs["source"])]}
         kind = OUTPUTS[class_type]
@@ -159,7 +159,7 @@ class Execution:
         for image in inputs["images"]:
             self.saved += 1
             name = f"{base}_{self.saved:05}_.png"
-            self.files[kind, f"{folder}/{name}" if folder else name] = encode(image)
+            self.files[kind, f"{folder}/{name}" if folder else name] = encode(image, prompt=item.prompt)
             listed.append({"filename": name, "subfolder": folder, "type": kind})
         return {"images": listed}
 

@@ -1,9 +1,11 @@
 """What the stand-in's nodes compute: a few of the real server's nodes, and a sampler that only takes time."""
 
+import json
 from collections.abc import Callable
 from io import BytesIO
 
 from PIL import Image, ImageFilter, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 __all__ = ["NodeError", "compute", "encode"]
 
@@ -66,7 +68,10 @@ _COMPUTED: dict[str, Callable[[dict], tuple[object, ...]]] = {
 }
 
 
-def encode(image: Image.Image, format_name: str = "PNG") -> bytes:
-    data = BytesIO()
-    image.save(data, format_name)
+def encode(image: Image.Image, format_name: str = "PNG", *, prompt: dict | None = None) -> bytes:
+    """Like ComfyUI, with the graph written into a PNG."""
+    data, info = BytesIO(), PngInfo()
+    if prompt is not None:
+        info.add_text("prompt", json.dumps(prompt))
+    image.save(data, format_name, **({} if prompt is None else {"pnginfo": info}))
     return data.getvalue()
