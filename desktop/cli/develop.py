@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from desktop.cli.options import EngineOption, JsonOption, ServerOption, SetOption
+from desktop.cli.options import (
+    DropGpsOption,
+    EngineOption,
+    FormatOption,
+    JsonOption,
+    QualityOption,
+    ServerOption,
+    SetOption,
+)
 from desktop.store.job import EngineChoice, NewJob
 
 __all__ = ["register"]
@@ -22,13 +30,9 @@ def _develop(
     preset: Annotated[str, typer.Option("--preset", metavar="ID", help="See `safelight presets list`.")],
     values: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="The output folder.")] = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="SUFFIX", help="jpg, png, webp, tiff, avif, gif or bmp.")
-    ] = None,
-    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100)] = None,
-    drop_gps: Annotated[
-        bool, typer.Option("--drop-gps", help="Leave out where the picture was taken.")
-    ] = False,
+    format_: FormatOption = None,
+    quality: QualityOption = None,
+    drop_gps: DropGpsOption = False,
     engine: EngineOption = EngineChoice.AUTO,
     server: ServerOption = None,
     as_json: JsonOption = False,

@@ -12,8 +12,11 @@ from shared.presets.manifest import Manifest
 from shared.presets.values import parse_text
 
 __all__ = [
+    "DropGpsOption",
     "EngineOption",
+    "FormatOption",
     "JsonOption",
+    "QualityOption",
     "ServerOption",
     "SetOption",
     "output_policy",
@@ -37,6 +40,13 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A value of the preset; may be repeated."),
 ]
+FormatOption = Annotated[
+    str | None, typer.Option("--format", metavar="SUFFIX", help="jpg, png, webp, tiff, avif, gif or bmp.")
+]
+QualityOption = Annotated[
+    int | None, typer.Option("--quality", min=1, max=100, help="How much JPEG, WebP and AVIF keep.")
+]
+DropGpsOption = Annotated[bool, typer.Option("--drop-gps", help="Leave out where the picture was taken.")]
 
 
 def split_pairs(texts: Sequence[str], *, option: str) -> dict[str, str]:

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from desktop.cli.options import EngineOption, JsonOption, ServerOption, SetOption
+from desktop.cli.options import (
+    DropGpsOption,
+    EngineOption,
+    FormatOption,
+    JsonOption,
+    QualityOption,
+    ServerOption,
+    SetOption,
+)
 from desktop.store.job import EngineChoice
 
 __all__ = ["register"]
@@ -45,13 +53,9 @@ def _watch(
         list[str] | None, typer.Option("--exclude", metavar="FOLDER", help="A subfolder to leave out.")
     ] = None,
     values: SetOption = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="SUFFIX", help="jpg, png, webp, tiff, avif, gif or bmp.")
-    ] = None,
-    quality: Annotated[int | None, typer.Option("--quality", min=1, max=100)] = None,
-    drop_gps: Annotated[
-        bool, typer.Option("--drop-gps", help="Leave out where the picture was taken.")
-    ] = False,
+    format_: FormatOption = None,
+    quality: QualityOption = None,
+    drop_gps: DropGpsOption = False,
     engine: EngineOption = EngineChoice.AUTO,
     server: ServerOption = None,
     as_json: JsonOption = False,
