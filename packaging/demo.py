@@ -176,10 +176,6 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return inherited | dict(variables)
 
 
-def _pair(row: Developed, output: Path) -> Pair:
-    return Pair(PHOTOS / row.file, output, f"{row.preset}, {row.road}")
-
-
 def _table(rows: list[Developed]) -> Table:
     table = Table("File", "Preset", "Road", "Seconds", "Output")
     for row in rows:
