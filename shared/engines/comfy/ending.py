@@ -26,6 +26,13 @@ _NONCE = "safelight_nonce"
 
 
 class Ending:
+    """A run that the server has forgotten is lost, and never pieced together from files that bear its names.
+
+    A save node writes the pictures of a batch one by one under their final names, and nothing but
+    the history tells how many there should be, or whether another node failed after them: what a
+    killed run left cannot be told from a finished one. Repeating the run is certain.
+    """
+
     def __init__(self, *, client: ComfyClient, spool: Spool, now: Callable[[], datetime]) -> None:
         self._client = client
         self._spool = spool
