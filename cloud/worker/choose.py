@@ -13,10 +13,8 @@ from datetime import UTC, datetime
 
 from cloud.repositories.lanes import Backlog, LaneHead
 
-__all__ = ["Residency", "choose_lane", "quantum_s"]
+__all__ = ["Residency", "choose_lane"]
 
-_QUANTUM_SWITCHES = 10.0
-_LONGEST_QUANTUM_S = 600.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -28,11 +26,6 @@ class Residency:
     held_s: float = 0.0
     quantum_s: float = 0.0
     elsewhere: frozenset[str] = frozenset()
-
-
-def quantum_s(switch_cost_s: float) -> float:
-    """How long to stay with a preset, so that changing models costs at most a tenth of the time."""
-    return min(_QUANTUM_SWITCHES * switch_cost_s, _LONGEST_QUANTUM_S)
 
 
 def choose_lane(backlog: Backlog, *, residency: Residency = Residency(), servers: int = 1) -> LaneHead | None:

@@ -6,16 +6,17 @@ after another. Between two looks what the row said last is relied on.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
 
 import structlog
 
 from cloud.repositories.lanes import LaneHead
-from cloud.repositories.servers import ServerFacts, ServerRecord, Switch
+from cloud.repositories.servers import ServerFacts, ServerRecord
 from cloud.services.leading import Leading
-from cloud.worker.choose import Residency, quantum_s
+from cloud.services.residency import staying_s
+from cloud.worker.choose import Residency
 from cloud.worker.hang import EngineHung
 from shared.api.servers import BreakerState, ServerState
 from shared.comfy.client import ComfyClient
@@ -27,7 +28,6 @@ __all__ = ["ServerWatch", "WatchRules"]
 
 _log = structlog.get_logger(__name__)
 
-_SWITCH_S = 5.0  # until it was measured
 _BEHIND_THE_RUNNING = 1  # one more than can run, so that the server never waits for us
 _AFTER_FAILURE_S = 1.0
 _NEVER = float("-inf")
@@ -140,11 +140,10 @@ class ServerWatch:
         return self._others
 
     def residency(self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str]) -> Residency:
-        """The quantum grows with what the change to one of the others would cost."""
-        costs = [_cost_s(self._switches, lane.preset) for lane in lanes if lane.preset != self._held]
-        cost_s = sum(costs) / len(costs) if costs else 0.0
+        others = {lane.preset for lane in lanes} - {self._held}
         held_s = monotonic() - self._held_since
-        return Residency(self._held, held_s, quantum_s(cost_s), elsewhere - {self._held or ""})
+        quantum_s = staying_s(self._switches, others)
+        return Residency(self._held, held_s, quantum_s, elsewhere - {self._held or ""})
 
     def hold(self, preset: str) -> bool:
         is_new = preset != self._held
@@ -261,11 +260,3 @@ def _since(record: ServerRecord) -> float:
     if record.preset_since is None:
         return monotonic()
     return monotonic() - (record.read_at - record.preset_since).total_seconds()
-
-
-def _cost_s(switches: Mapping[str, Switch], preset: str) -> float:
-    """What a change to this preset costs: cold minus warm, once both were measured."""
-    switch = switches.get(preset, Switch())
-    if switch.cold_s is None:
-        return _SWITCH_S
-    return max(0.0, switch.cold_s - (switch.warm_s or 0.0))

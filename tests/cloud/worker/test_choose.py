@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.repositories.lanes import Backlog, LaneHead
-from cloud.worker.choose import Residency, choose_lane, quantum_s
+from cloud.worker.choose import Residency, choose_lane
+from tests.support.fleet_simulation import Arrival, simulated
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -96,7 +97,40 @@ def test_one_account_with_a_thousand_jobs_does_not_hold_up_another() -> None:
     assert turns == ["greedy", "modest"] * 3
 
 
-def test_the_quantum_is_ten_switches_and_bounded() -> None:
-    assert quantum_s(2.0) == 20.0
-    assert quantum_s(0.0) == 0.0
-    assert quantum_s(1000.0) == 600.0
+def test_an_account_that_has_less_than_its_share_of_the_servers_breaks_a_quantum() -> None:
+    """Two accounts on four servers: two each, whatever models have to be changed for it."""
+    holds = Residency("glow", held_s=1, quantum_s=50)
+    offered = (_lane("greedy", "glow", age_s=900), _lane("modest", "sdxl", age_s=1))
+    for modest, preset in [(0, "sdxl"), (1, "sdxl"), (2, "glow")]:
+        backlog = Backlog(offered, running={"greedy": 6, "modest": modest})
+        chosen = choose_lane(backlog, residency=holds, servers=4)
+        assert chosen is not None
+        assert chosen.preset == preset
+
+
+def test_where_accounts_are_more_than_servers_they_take_turns_by_quantum() -> None:
+    offered = tuple(_lane(account, preset) for account, preset in zip("abc", "xyz", strict=True))
+    backlog = Backlog(offered, running={"a": 5})
+    chosen = choose_lane(backlog, residency=Residency("x", held_s=1, quantum_s=50), servers=2)
+    assert chosen == offered[0]
+
+
+def test_ten_thousand_jobs_of_one_account_do_not_hold_up_the_others() -> None:
+    """Sixteen servers, one account with 95 % of the work: the others' jobs wait as if it were not there."""
+    ended = simulated(
+        [Arrival("greedy", f"g{number % 4}", 0.0) for number in range(9_500)]
+        + [Arrival(f"a{number % 10}", f"p{number % 3}", number * 2.0) for number in range(500)],
+        servers=16,
+        run_s=5.0,
+        switch_s=5.0,
+    )
+    others = sorted(job.started_at - job.arrived_at for job in ended if job.account != "greedy")
+    assert len(ended) == 10_000
+    assert others[int(0.95 * len(others))] <= 2 * 5.0 + 5.0, "two runs and a change of models"
+
+
+def test_a_mixed_backlog_is_done_nearly_twice_as_fast_as_in_its_order() -> None:
+    mixed = [Arrival("a", f"p{number * 7 % 4}", 0.0) for number in range(600)]
+    ours = max(job.ended_at for job in simulated(mixed, servers=2, run_s=5.0, switch_s=8.0))
+    fifo = max(job.ended_at for job in simulated(mixed, servers=2, run_s=5.0, switch_s=8.0, by_turns=True))
+    assert fifo / ours >= 1.8
