@@ -3,12 +3,14 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import Connection, String, bindparam, case, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from cloud.errors import BeingDeleted
-from cloud.repositories.now import Clock
-from cloud.repositories.upsert import Insert, insert
+from cloud.repositories.now import NOW, Clock
+from cloud.repositories.upsert import Insert, insert, insert_for
 from cloud.tables.artifact import ARTIFACTS
 from shared.api.artifacts import ArtifactState
 
@@ -55,24 +57,9 @@ class ArtifactRows:
     def announce(self, account_id: str, digest: str, size: int) -> ArtifactRecord:
         """Wanted from now on, unless it is ready. Nothing may be stored under a digest that was not
         announced shortly before: what nobody wants is deleted. Raises BeingDeleted."""
-        now = self._clock.now()
-        statement = insert(self._connection, ARTIFACTS).values(
-            account_id=account_id,
-            digest=digest,
-            state=ArtifactState.WANTED,
-            bytes=size,
-            created_at=now,
-            touched_at=now,
-        )
-        self._upsert(
-            statement,
-            {
-                "state": case((_IS_READY, _A.state), else_=ArtifactState.WANTED),
-                "bytes": case((_IS_READY, _A.bytes), else_=size),
-                "problem_code": None,
-                "problem_message": None,
-            },
-        )
+        row = {"account_id": account_id, "digest": digest, "bytes": size}
+        announce = _announce(self._connection.dialect.name)
+        _require_kept(self._connection.execute(announce, row | self._clock.stamps).first())
         [found] = self.find_all(account_id, (digest,))
         return found
 
@@ -80,9 +67,7 @@ class ArtifactRows:
         return next(iter(self.find_all(account_id, (digest,))), None)
 
     def find_all(self, account_id: str, digests: Collection[str]) -> tuple[ArtifactRecord, ...]:
-        rows = self._connection.execute(
-            select(*_COLUMNS).where(_A.account_id == account_id, _A.digest.in_(digests), _STAYS)
-        )
+        rows = self._connection.execute(_FIND, {"owner": account_id, "wanted": list(digests)})
         return tuple(ArtifactRecord(**{**row._mapping, "state": ArtifactState(row.state)}) for row in rows)
 
     def touch(self, account_id: str, digests: Collection[str]) -> int:
@@ -142,8 +127,36 @@ class ArtifactRows:
                 index_elements=[_A.account_id, _A.digest], set_=touched, where=_STAYS
             ).returning(_A.digest)
         )
-        if done.first() is None:
-            raise BeingDeleted("this file is just being deleted; send it again in a moment")
+        _require_kept(done.first())
+
+
+def _require_kept(upserted: object | None) -> None:
+    if upserted is None:
+        raise BeingDeleted("this file is just being deleted; send it again in a moment")
+
+
+@cache
+def _announce(dialect: str) -> ReturningInsert[tuple[str]]:
+    """Built once: this is asked with every file that comes."""
+    statement = insert_for(dialect, ARTIFACTS).values(
+        state=ArtifactState.WANTED, created_at=NOW, touched_at=NOW
+    )
+    changes = {
+        "state": case((_IS_READY, _A.state), else_=ArtifactState.WANTED),
+        "bytes": case((_IS_READY, _A.bytes), else_=statement.excluded.bytes),
+        "problem_code": None,
+        "problem_message": None,
+        "touched_at": NOW,
+        "condemned_at": None,
+    }
+    return statement.on_conflict_do_update(
+        index_elements=[_A.account_id, _A.digest], set_=changes, where=_STAYS
+    ).returning(_A.digest)
 
 
 _COLUMNS = [_A[field.name] for field in fields(ArtifactRecord)]
+_FIND = select(*_COLUMNS).where(
+    _A.account_id == bindparam("owner", type_=String),
+    _A.digest.in_(bindparam("wanted", type_=String, expanding=True)),
+    _STAYS,
+)
