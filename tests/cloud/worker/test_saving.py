@@ -50,6 +50,7 @@ async def _recipe(shop: Shop, job_id: str) -> Recipe:
 
 
 async def test_prompt_that_the_server_wrote_is_not_stored(portraits: Shop, server: ComfyServer) -> None:
+    server.execution.writes_prompts = True
     job_id = await portraits.submit(values={"model": MODEL, "steps": 3})
     async with portraits.worker():
         job = await portraits.end_of(job_id)

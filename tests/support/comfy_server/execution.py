@@ -48,6 +48,7 @@ class Execution:
     cache: dict[str, tuple] = field(default_factory=dict)
     moments: dict = field(default_factory=lambda: defaultdict(asyncio.Event))
     saved: int = 0
+    writes_prompts: bool = False  # into what it saves, as ComfyUI does unless it is told not to
 
     async def run(self, item: Item) -> None:
         """Everything from execution_start to the history entry; the caller sends the rest."""
@@ -159,7 +160,8 @@ class Execution:
         for image in inputs["images"]:
             self.saved += 1
             name = f"{base}_{self.saved:05}_.png"
-            self.files[kind, f"{folder}/{name}" if folder else name] = encode(image, prompt=item.prompt)
+            prompt = item.prompt if self.writes_prompts else None
+            self.files[kind, f"{folder}/{name}" if folder else name] = encode(image, prompt=prompt)
             listed.append({"filename": name, "subfolder": folder, "type": kind})
         return {"images": listed}
 
