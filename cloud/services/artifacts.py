@@ -18,6 +18,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.links import Links
+from cloud.services.plans import entitlements_of
 from cloud.services.signing import Download, LinkSigner, Upload
 from cloud.services.views import artifact_view
 from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
@@ -61,10 +62,8 @@ class Artifacts:
     async def announce(self, caller: Caller, request: ArtifactRequest) -> Artifact:
         """What is known of these bytes, with a link to send them to where they are not. Raises TooLarge."""
         caller.require(Scope.WRITE)
-        self._require_size(request.bytes)
-        record = await self._database.write(
-            lambda unit: unit.artifacts.announce(caller.account_id, request.digest, request.bytes)
-        )
+        self._require_size(caller, request.bytes)
+        record = await self._announced(caller.account_id, request.digest, request.bytes)
         return await self._view(caller, record)
 
     async def show(self, caller: Caller, digest: str) -> Artifact:
@@ -86,15 +85,20 @@ class Artifacts:
     ) -> Artifact:
         """All of it at once: bytes that come with the caller's key are checked before they are stored.
 
-        Raises TooLarge, InvalidRequest.
+        Raises TooLarge, InvalidRequest, BeingDeleted.
         """
         caller.require(Scope.WRITE)
         if declared is None:
             raise InvalidRequest("say by Content-Length how many bytes will come", field="Content-Length")
-        self._require_size(declared)
+        self._require_size(caller, declared)
         with staged_file(self._blobs.staging_folder) as (file, path):
             await _receive(chunks, file, Upload(caller.account_id, digest, declared))
-            found = await self._inspector.inspect(path, digest=digest, size=declared)
+            announcing = asyncio.create_task(self._announced(caller.account_id, digest, declared))
+            try:
+                found = await self._inspector.inspect(path, digest=digest, size=declared)
+            finally:
+                await announcing
+            _require_pixels(caller, found)
             if isinstance(found, Findings):
                 await self._blobs.adopt(artifact_key(caller.account_id, digest), path)
         return await self._view(caller, await self._noted(caller.account_id, digest, found, size=declared))
@@ -102,7 +106,7 @@ class Artifacts:
     async def complete(self, caller: Caller, digest: str) -> Artifact:
         """Check bytes that were sent; the answer says whether they are taken, and if not, why.
 
-        Raises Conflict when they have not arrived.
+        Raises Conflict when they have not arrived, and TooLarge where the plan has no room for them.
         """
         caller.require(Scope.WRITE)
         record = await self._found(caller, digest)
@@ -113,6 +117,7 @@ class Artifacts:
             raise Conflict("the bytes of this artifact have not arrived; send them to its upload link first")
         async with self._blobs.as_file(key) as path:
             found = await self._inspector.inspect(path, digest=digest, size=record.bytes)
+        _require_pixels(caller, found)
         record = await self._noted(caller.account_id, digest, found, size=record.bytes)
         if isinstance(found, Refusal):
             await self._blobs.delete(key)
@@ -124,7 +129,9 @@ class Artifacts:
         key = artifact_key(permission.account_id, permission.digest)
         if await self._blobs.size(key) is None:
             raise NotFound("these bytes are no longer stored")
-        link = await self._blobs.download_link(key, name=permission.name, media_type=permission.media_type, valid_for=self._link_valid_for)
+        link = await self._blobs.download_link(
+            key, name=permission.name, media_type=permission.media_type, valid_for=self._link_valid_for
+        )
         return Stored(permission, self._blobs.stream(key), link.url if link else None)
 
     async def _found(self, caller: Caller, digest: str) -> ArtifactRecord:
@@ -132,6 +139,9 @@ class Artifacts:
         if record is None:
             raise NotFound("there is no such artifact", digest=digest)
         return record
+
+    async def _announced(self, account_id: str, digest: str, size: int) -> ArtifactRecord:
+        return await self._database.write(lambda unit: unit.artifacts.announce(account_id, digest, size))
 
     async def _noted(
         self, account_id: str, digest: str, found: Findings | Refusal, *, size: int
@@ -152,12 +162,14 @@ class Artifacts:
 
         return await self._database.write(work)
 
-    def _require_size(self, size: int) -> None:
-        if size > self._max_bytes:
+    def _require_size(self, caller: Caller, size: int) -> None:
+        most = min(self._max_bytes, entitlements_of(caller.plan).max_upload_bytes)
+        if size > most:
             raise TooLarge(
-                f"the file has {size} bytes; at most {self._max_bytes} are taken",
+                f"the file has {size} bytes; at most {most} are taken from the plan {caller.plan}",
                 field="bytes",
-                max_bytes=self._max_bytes,
+                max_bytes=most,
+                plan=caller.plan.value,
             )
 
     async def _view(self, caller: Caller, record: ArtifactRecord) -> Artifact:
@@ -203,6 +215,18 @@ async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, wanted: Upload)
     file.flush()
     if hasher.hexdigest() != wanted.digest:
         raise InvalidRequest("the bytes that arrived are not those that were announced", field="digest")
+
+
+def _require_pixels(caller: Caller, found: Findings | Refusal) -> None:
+    """The bytes stay announced: with a larger plan they can be completed."""
+    most = entitlements_of(caller.plan).max_pixels
+    pixels = (found.width or 0) * (found.height or 0) if isinstance(found, Findings) else 0
+    if pixels > most:
+        raise TooLarge(
+            f"the picture has {pixels} pixels; at most {most} are taken from the plan {caller.plan}",
+            max_pixels=most,
+            plan=caller.plan.value,
+        )
 
 
 def _wrong_length(received: int, expected: int) -> InvalidRequest | TooLarge:

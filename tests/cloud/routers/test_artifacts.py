@@ -4,8 +4,10 @@ import zipfile
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from cloud.clients.blob import artifact_key
+from cloud.errors import BeingDeleted
 from shared.files import digest_bytes
 from tests.cloud.api import Api, Client, picture
 
@@ -58,6 +60,19 @@ async def test_small_picture_is_sent_and_checked_in_one_request(client: Client) 
     known = await client.announce(data)
     assert known["state"] == "ready"
     assert (await client.http.get(known["download"]["url"])).content == data
+
+
+async def test_nothing_is_stored_beside_the_deletion_of_the_same_bytes(client: Client) -> None:
+    data = picture()
+    path, key = f"/artifacts/{digest_bytes(data)}", artifact_key(client.account_id, digest_bytes(data))
+    await client.announce(data)
+    deleting = text("UPDATE artifacts SET deleting_at = created_at")
+    await client.context.database.write(lambda unit: unit.connection.execute(deleting).rowcount)
+
+    answer = await client.call("PUT", path, content=data)
+
+    assert answer.json()["error"]["code"] == BeingDeleted.code
+    assert await client.context.blobs.size(key) is None
 
 
 @pytest.mark.parametrize("at_once", [False, True])
