@@ -38,6 +38,7 @@ from cloud.services.servers import Servers
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
 from cloud.services.waiting import Waiting
+from cloud.services.why import Why
 from cloud.settings import Settings
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.media import DEFAULT_INPUT_LIMITS, MediaLimits
@@ -202,6 +203,9 @@ class Factory:
 
     def _endings(self) -> Endings:
         return Endings()
+
+    def why(self) -> Why:
+        return Why(database=self._context.database, presets=self._context.presets)
 
     def _links(self) -> Links:
         return Links(base_url=self._context.settings.base_url, signer=self._context.signer)

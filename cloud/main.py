@@ -19,6 +19,7 @@ from cloud.routers import (
     outputs,
     presets,
     transfers,
+    waiting,
 )
 from cloud.services.links import API
 from cloud.settings import Settings
@@ -42,7 +43,7 @@ def create_api() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=API)
-    for routes in (account, jobs, outputs, events, artifacts, transfers, presets, operator_servers):
+    for routes in (account, jobs, outputs, events, artifacts, transfers, presets, waiting, operator_servers):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -73,6 +73,16 @@ def show(name: _Name) -> None:
 
 
 @_servers.command()
+def why(name: _Name) -> None:
+    """Say why it has nothing to do, or not more than it has."""
+    answer = _with_servers(lambda factory: factory.why().server(COMMAND_LINE, name))
+    for reason in answer.reasons:
+        typer.echo(reason.message)
+    if not answer.reasons:
+        typer.echo(f"nothing keeps {name} from working")
+
+
+@_servers.command()
 def enable(name: _Name) -> None:
     """Give it work (again)."""
     _set_state(name, ServerState.ACTIVE)

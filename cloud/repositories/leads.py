@@ -11,7 +11,9 @@ from cloud.repositories.upsert import insert
 from cloud.tables.server import SERVERS, WORKERS
 from shared.api.servers import ServerState
 
-__all__ = ["LeadRows", "Leads"]
+__all__ = ["WORKER_ALIVE", "LeadRows", "Leads"]
+
+WORKER_ALIVE = timedelta(seconds=45)  # it says so a few times within each lease
 
 _S = SERVERS.c
 _W = WORKERS.c

@@ -20,6 +20,7 @@ from cloud.repositories.lanes import LaneRows
 from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
 from cloud.repositories.run_times import RunTimeRows
+from cloud.repositories.places import PlaceRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.standing import StandingRows
 from cloud.repositories.waiting import WaitingRows
@@ -46,6 +47,7 @@ class Unit:
         self.lanes = LaneRows(connection, clock)
         self.leads = LeadRows(connection, clock)
         self.run_times = RunTimeRows(connection, clock)
+        self.places = PlaceRows(connection)
         self.servers = ServerRows(connection, clock)
         self.standing = StandingRows(connection, clock, self.servers)
         self.waiting = WaitingRows(connection, clock, self.lanes)

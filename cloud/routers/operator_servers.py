@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
 from shared.api.servers import Server, ServerList, ServerRequest, ServerState
+from shared.api.waiting import ServerWhy
 
 __all__ = ["router"]
 
@@ -29,6 +30,12 @@ async def add_server(request: ServerRequest, caller: Called, factory: Made) -> S
 @router.get("/{name}", responses=errors(401, 403, 404, 422))
 async def show_server(name: _Name, caller: Called, factory: Made) -> Server:
     return await factory.servers().show(caller.operator(), name)
+
+
+@router.get("/{name}/why", responses=errors(401, 403, 404, 422))
+async def why_server(name: _Name, caller: Called, factory: Made) -> ServerWhy:
+    """Why it has nothing to do, or not more than it has."""
+    return await factory.why().server(caller.operator(), name)
 
 
 @router.post("/{name}/enable", responses=errors(401, 403, 404, 422))

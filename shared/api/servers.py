@@ -15,8 +15,6 @@ __all__ = [
     "ServerRequest",
     "ServerState",
     "ServerSwitch",
-    "ServerWhy",
-    "WaitingReason",
 ]
 
 ServerName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -107,22 +105,3 @@ class ServerList(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     servers: list[Server]
-
-
-class WaitingReason(BaseModel):
-    """`code` is stable, `message` a sentence. `server` is the name of the one it speaks of."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    message: str
-    server: str | None
-
-
-class ServerWhy(BaseModel):
-    """Why a server has nothing to do, or not more than it has; empty if nothing is in its way."""
-
-    model_config = ConfigDict(frozen=True)
-
-    server: str
-    reasons: list[WaitingReason]

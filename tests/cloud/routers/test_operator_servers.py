@@ -44,3 +44,26 @@ async def test_the_audit_names_the_key(api: Api, client: Client) -> None:
     await client.call("GET", SERVERS)
     [entry] = await api.factory.servers().audit()
     assert (entry.actor, entry.action) == (f"key {client.key_id}", "server.list")
+
+
+async def test_a_job_says_why_it_waits_and_a_server_why_it_does_not_work(client: Client) -> None:
+    job_id = await client.job_id()
+    answer = await client.call("GET", f"/jobs/{job_id}/waiting")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["state"] == "queued"
+    assert [reason["code"] for reason in answer.json()["reasons"]] == ["no_worker"]
+
+    await client.call("POST", SERVERS, json=ADD)
+    why = (await client.call("GET", f"{SERVERS}/big/why")).json()
+    assert [reason["code"] for reason in why["reasons"]] == [
+        "no_worker",
+        "never_seen",
+        "not_led",
+        "nothing_waits",
+    ]
+
+
+async def test_users_are_told_no_addresses(client: Client) -> None:
+    await client.call("POST", SERVERS, json=ADD)
+    job_id = await client.job_id()
+    assert "10.0.0.7" not in (await client.call("GET", f"/jobs/{job_id}/waiting")).text
