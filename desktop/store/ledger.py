@@ -21,6 +21,7 @@ __all__ = [
     "Sighting",
     "Stamp",
     "baseline",
+    "blocked_jobs",
     "current_jobs",
     "find_folder",
     "find_sighting",
@@ -274,6 +275,14 @@ def current_jobs(connection: sqlite3.Connection, folder: str) -> tuple[CurrentJo
         )
         for row in rows
     )
+
+
+def blocked_jobs(connection: sqlite3.Connection, folder: str) -> frozenset[str]:
+    """The ids of this folder's jobs whose outputs wait for the output folder to take them."""
+    rows = connection.execute(
+        "SELECT id FROM jobs WHERE batch = ? AND state = 'completed' AND delivery = 'blocked'", (folder,)
+    )
+    return frozenset(row["id"] for row in rows)
 
 
 def has_open_jobs(connection: sqlite3.Connection, folder: str, *, held: bool = False) -> bool:

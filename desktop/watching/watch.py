@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,6 +39,7 @@ _RECONCILE_S = 300.0
 _POLL_S = 5.0
 _SCAN_SHARE = 20  # a poll may take a twentieth of the time
 _ONCE_CHECK_S = 0.1
+_DELIVERY_S = 15.0  # to try a delivery that was blocked before; another process may look after it
 
 
 @asynccontextmanager
@@ -50,6 +51,7 @@ async def open_watch(
     locks: Path,
     notify: Notify,
     accept_new_source: bool = False,
+    now: Callable[[], Moment] = Moment.now,
 ) -> AsyncIterator["FolderWatch"]:
     """The hot folder, held by this process while inside. Raises FolderBusy, SourceMissing.
 
@@ -66,6 +68,7 @@ async def open_watch(
             threads=threads,
             notify=notify,
             expected=page.identity,
+            now=now,
         )
         unsubscribe = queue.subscribe(watch.heard)
         end_reprieves = queue.reprieves.open(folder.id, watch.doubts.term)
@@ -99,7 +102,9 @@ class FolderWatch:
         threads: ThreadPoolExecutor,
         notify: Notify,
         expected: tuple[int, int],
+        now: Callable[[], Moment],
     ) -> None:
+        self._now = now
         self._folder = folder
         self._book = book
         self._database = database
@@ -111,6 +116,8 @@ class FolderWatch:
         self._wake = asyncio.Event()
         self._job_changed = asyncio.Event()
         self._wants_scan = True
+        self._scans = False
+        self._undelivered: frozenset[str] = frozenset()  # that a delivery was not tried for since the begin
         self._presence = Presence.IN_PLACE
         self._skipped: dict[Skip, int] = {}
         self._there: frozenset[str] = frozenset()
@@ -138,12 +145,13 @@ class FolderWatch:
     def is_idle(self) -> bool:
         """Whether nothing that was seen still waits for its turn, or to be certain that it is finished."""
         on_their_way = self._arrivals.count(Phase.TURN, Phase.READING, Phase.SETTLING, Phase.TWIN)
-        to_scan = self._wants_scan and self._presence is Presence.IN_PLACE
+        to_scan = (self._wants_scan and self._presence is Presence.IN_PLACE) or self._scans
         return not (on_their_way or self._gone.qsize() or self._withdrawals.is_busy or to_scan)
 
     def heard(self, change: JobChange) -> None:
         self._withdrawals.heard(change)
         self._intake.heard(change)
+        self._undelivered -= {change.job.id}
         if change.job.order.batch == self._folder.id:
             self._job_changed.set()
 
@@ -153,8 +161,11 @@ class FolderWatch:
 
     async def begin(self) -> None:
         """Take over what a dead process left, and start to watch."""
+        self._undelivered = await self._database.read(lambda c: rows.blocked_jobs(c, self._folder.id))
         await self._queue.adopt(batch=self._folder.id)
         await self._withdrawals.resume()
+        seen = await self._database.read(lambda c: rows.known_stamps(c, self._folder.id, 0, all_seen=True))
+        self._intake.remember({inode for _, _, inode in seen.values()})
         if await self._check_source():
             await asyncio.to_thread(self.source.watch)
             self._notify(Notice(NoticeKind.WATCHING, f"watching {self._folder.source}"))
@@ -165,12 +176,12 @@ class FolderWatch:
         while True:
             if await self._check_source() and (self._wants_scan or time.monotonic() >= scan_at):
                 scan_at = time.monotonic() + await self._reconcile()
-            before = Moment.now()
+            before = self._now()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
                     await self._wake.wait()
             self._wake.clear()
-            self._wants_scan |= slept(before, Moment.now(), expected_s=_TICK_S)
+            self._wants_scan |= slept(before, self._now(), expected_s=_TICK_S)
 
     async def run_once(self) -> Tally:
         """Until every file is done, failed or waiting."""
@@ -189,13 +200,15 @@ class FolderWatch:
         return tally(jobs, there=self._there, waiting=waiting)
 
     async def _until_quiet(self) -> None:
+        tried_by = time.monotonic() + _DELIVERY_S
         """Returns when no file is on its way and no job open that can go on: not while its folder is away."""
         while True:
             self._job_changed.clear()
             in_place = await self._check_source()
             if in_place and self._wants_scan:
                 await self._reconcile()
-            if self.is_idle and not await self._has_open_jobs(held=not in_place):
+            tried = not self._undelivered or time.monotonic() >= tried_by
+            if self.is_idle and tried and not await self._has_open_jobs(held=not in_place):
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ONCE_CHECK_S):
@@ -206,7 +219,13 @@ class FolderWatch:
 
     async def _reconcile(self) -> float:
         """Compare the disk with the ledger; returns the seconds until that is due again."""
-        self._wants_scan = False
+        self._wants_scan, self._scans = False, True
+        try:
+            return await self._compare()
+        finally:
+            self._scans = False
+
+    async def _compare(self) -> float:
         begun = time.monotonic()
         try:
             scan = await asyncio.to_thread(self.source.scan)

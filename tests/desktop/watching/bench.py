@@ -18,6 +18,7 @@ from desktop.store.job import Job
 from desktop.watching.hot_folder import set_up_hot_folder
 from desktop.watching.notices import Notice
 from desktop.watching.settle import Patience
+from desktop.watching.sleep import Moment
 from desktop.watching.tally import Tally
 from desktop.watching.watch import FolderWatch, open_watch
 from shared.presets.bundle import Preset
@@ -59,7 +60,9 @@ class Bench:
         return path
 
     @asynccontextmanager
-    async def opened(self, **options: Any) -> AsyncIterator[FolderWatch]:
+    async def opened(
+        self, *, now: Callable[[], Moment] = Moment.now, **options: Any
+    ) -> AsyncIterator[FolderWatch]:
         options.setdefault("patience", Patience(undecodable_s=0.3, writer_s=0.05))
         folder = set_up_hot_folder(source=self.source, out=self.out, preset=self.preset, values={}, **options)
         async with open_watch(
@@ -68,6 +71,7 @@ class Bench:
             queue=self.queue,
             locks=self.root / "locks",
             notify=self.notices.append,
+            now=now,
         ) as watch:
             yield watch
 

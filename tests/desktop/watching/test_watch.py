@@ -1,7 +1,10 @@
 """What a hot folder makes of files that come, change, move and go."""
 
+import asyncio
+import contextlib
 import os
 import shutil
+import time
 import unicodedata
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from desktop.watching.guards import FolderBusy
 from desktop.watching.notices import NoticeKind
+from desktop.watching.sleep import Moment
 from desktop.watching.tally import Tally
 from shared.jobs.state import JobState
 from tests.desktop.watching.bench import Bench, finish_jobs, png, until
@@ -86,6 +90,8 @@ async def test_the_same_content_again_runs_nothing_and_new_content_does(bench: B
         path.write_bytes(png(1))
         os.utime(path, (1, 1))
         path.chmod(0o600)
+        with contextlib.suppress(OSError, AttributeError):  # not every disk has such attributes
+            os.setxattr(path, "user.note", b"seen")
         path.write_bytes(png(2))
         await bench.until_jobs(lambda jobs: len(jobs) == 2)
         path.write_bytes(png(1))
@@ -119,6 +125,19 @@ async def test_a_rename_between_two_watches_runs_nothing(bench: Bench) -> None:
         pass
 
     assert len(await bench.jobs()) == 30
+
+
+async def test_a_rename_before_the_first_scan_runs_nothing(bench: Bench) -> None:
+    path = bench.put("a.png", png(1))
+    async with bench.opened() as watch:
+        await finish_jobs(bench, watch_once=watch.run_once())
+    async with bench.opened() as watch:
+        path.rename(bench.source / "b.png")
+        bench.put("last.png", png(2))
+        await bench.until_jobs(lambda jobs: len(jobs) >= 2)
+        await finish_jobs(bench, watch_once=watch.run_once())
+
+    assert await bench.submitted() == ["a.png", "last.png"]
 
 
 async def test_a_change_before_the_run_replaces_the_run(bench: Bench) -> None:
@@ -284,6 +303,36 @@ async def test_a_disk_with_new_numbers_is_known_by_its_files_and_remembered(benc
     bench.put("stranger.png", png(10))
     async with bench.watching():
         await bench.until_jobs(lambda jobs: len(jobs) == 3)
+
+
+async def test_after_a_sleep_of_the_machine_it_looks_again(bench: Bench) -> None:
+    hours = [0.0]
+
+    def now() -> Moment:
+        here = Moment.now()
+        return Moment(here.wall + hours[0] * 3600, here.monotonic)
+
+    async with bench.watching(now=now) as watch:
+        await asyncio.to_thread(watch.source.unwatch)  # what came meanwhile was told to nobody
+        bench.put("a.png", png(1))
+        hours[0] = 8
+        await bench.until_jobs(lambda jobs: len(jobs) == 1)
+
+
+async def test_a_change_within_a_coarse_tick_of_the_clock_is_seen(bench: Bench) -> None:
+    path = bench.put("a.png", png(1) + b"1")
+    tick = time.time_ns() // 2_000_000_000 * 2_000_000_000
+    os.utime(path, ns=(tick, tick))
+    async with bench.opened() as watch:
+        await finish_jobs(bench, watch_once=watch.run_once())
+    before = path.stat()
+    path.write_bytes(png(1) + b"2")
+    os.utime(path, ns=(tick, tick))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    async with bench.opened() as watch:
+        await finish_jobs(bench, watch_once=watch.run_once())
+
+    assert await bench.submitted() == ["a.png", "a.png"]
 
 
 async def test_values_changed_run_nothing_unless_asked(bench: Bench) -> None:
