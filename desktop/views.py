@@ -66,6 +66,8 @@ class DevelopRequest:
 class JobView:
     """A row of the queue. `fraction` is 0 to 1; `outputs` are delivered files only.
 
+    `step` of `steps` is where a sampler is.
+
     `waits_for` is the sentence that says why it cannot begin yet.
     """
 
@@ -78,6 +80,8 @@ class JobView:
     engine: str | None = None
     stage: str | None = None
     fraction: float = 0.0
+    step: int | None = None
+    steps: int | None = None
     eta_s: float | None = None
     waits_for: str | None = None
     outputs: tuple[Path, ...] = ()

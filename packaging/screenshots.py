@@ -1,4 +1,7 @@
-"""`make screenshots`: the window at work on real photographs, as docs/screenshots/*.png."""
+"""`make screenshots`: the window at work on real photographs, as docs/screenshots/*.png.
+
+Where COMFYUI_URL names a ComfyUI that holds the checkpoint of Portrait Pro, a run there is taken too.
+"""
 
 import asyncio
 import os
@@ -19,26 +22,31 @@ from desktop.state.session import Session
 from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
 from desktop.ui.theme import STYLE, apply_theme
+from desktop.views import JobView
 from shared.presets.bundle import sample_photos_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
 _TARGET = _ROOT / "docs" / "screenshots"
 _SIZE = QSize(1160, 730)
-_SECONDS = 120
+_SECONDS = 900  # a ComfyUI may work on the CPU
+_QUICK = {"strength": 0.6, "size": 256, "steps": 12}
+_NOBODY = "http://127.0.0.1:9"  # a ComfyUI that happens to run changes no picture
 
 
 def main() -> int:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    server = os.environ.get("COMFYUI_URL")
+    os.environ["SAFELIGHT_COMFYUI_URL"] = server or _NOBODY
     with tempfile.TemporaryDirectory(prefix="safelight-screenshots-") as folder:
         os.environ["SAFELIGHT_DATA_DIR"] = str(Path(folder, "data"))
         os.environ["SAFELIGHT_OUTPUT_DIR"] = str(Path(folder, "Pictures", "Safelight"))
         os.environ["HOME"] = folder  # so that paths show as a user's own
         photos = Path(folder, "Photographs")
         shutil.copytree(sample_photos_folder(), photos, ignore=shutil.ignore_patterns("*.md"))
-        return _run(Path(folder), photos)
+        return _run(Path(folder), photos, with_server=server is not None)
 
 
-def _run(folder: Path, photos: Path) -> int:
+def _run(folder: Path, photos: Path, *, with_server: bool) -> int:
     application = QApplication([*sys.argv[:1], *STYLE])
     application.setQuitOnLastWindowClosed(False)
     apply_theme(application)
@@ -48,12 +56,14 @@ def _run(folder: Path, photos: Path) -> int:
     window.resize(_SIZE)
     window.show()
     with QEventLoop(application) as loop:
-        code: int = loop.run_until_complete(_take_all(session, window, desk, photos))
+        code: int = loop.run_until_complete(_take_all(session, window, desk, photos, with_server=with_server))
     session.close()
     return code
 
 
-async def _take_all(session: Session, window: MainWindow, desk: Desk, photos: Path) -> int:
+async def _take_all(
+    session: Session, window: MainWindow, desk: Desk, photos: Path, *, with_server: bool
+) -> int:
     served = asyncio.ensure_future(serve(session, window))
     async with asyncio.timeout(_SECONDS):
         await _until(lambda: session.preset is not None)
@@ -67,8 +77,35 @@ async def _take_all(session: Session, window: MainWindow, desk: Desk, photos: Pa
         desk.activity.show_results()
         desk.activity.results.setCurrentIndex(session.results.index(1, 0))
         await _take(session, desk, "results.png")
+        if with_server:
+            session.sources.clear()
+            await _take_ai_run(session, desk, photos / "portrait.jpg")
     window.close()
     return await served
+
+
+async def _take_ai_run(session: Session, desk: Desk, portrait: Path) -> None:
+    """In the middle of it: with its step, and the picture as far as it is."""
+    preset = session.presets.find("portrait-pro")
+    if preset is None or preset.unavailable is not None:
+        raise SystemExit(f"portrait-pro cannot run: {preset.unavailable if preset else 'not installed'}")
+    session.choose_preset(preset)
+    for name, value in _QUICK.items():
+        session.form.set(name, value)
+    session.sources.add([portrait])
+    await _until(session.can_develop)
+    desk.activity.show_queue()
+    session.develop()
+    await _until(lambda: _newest(session).stage is not None)
+    desk.activity.queue.setCurrentIndex(session.jobs.index(0, 0))
+    await _until(lambda: _newest(session).fraction > 0.5 and session.spotlight.preview is not None)
+    await _take(session, desk, "ai.png")
+    session.cancel_wanted.emit(_newest(session).id)
+    await _until(lambda: not session.progress.summary().active)
+
+
+def _newest(session: Session) -> JobView:
+    return next(session.jobs.jobs())
 
 
 async def _develop(session: Session, preset_id: str, files: list[Path]) -> None:

@@ -16,6 +16,8 @@ __all__ = ["JobViews"]
 class _Passing:
     stage: str | None = None
     fraction: float = 0.0
+    step: int | None = None
+    steps: int | None = None
     eta_s: float | None = None
     waits_for: str | None = None
 
@@ -42,6 +44,8 @@ class JobViews:
             engine=job.engine,
             stage=passing.stage,
             fraction=1.0 if job.state is JobState.COMPLETED else passing.fraction,
+            step=passing.step,
+            steps=passing.steps,
             eta_s=passing.eta_s,
             waits_for=passing.waits_for,
             outputs=tuple(item.path for item in job.outputs if item.path is not None)
@@ -67,9 +71,11 @@ class JobViews:
             return
         known = replace(self._passing.get(job.id, _Passing()), waits_for=waits_for)
         if isinstance(event, Progress):
-            self._passing[job.id] = replace(known, fraction=event.fraction, eta_s=event.eta_s)
+            self._passing[job.id] = replace(
+                known, fraction=event.fraction, eta_s=event.eta_s, step=event.step, steps=event.steps
+            )
         elif isinstance(event, Stage):
-            self._passing[job.id] = replace(known, stage=event.name)
+            self._passing[job.id] = replace(known, stage=event.name, step=None, steps=None)
         elif isinstance(event, Started):
             self._passing[job.id] = replace(known, stage=StageName.RUNNING)
         elif waits_for is not None or job.id in self._passing:

@@ -134,6 +134,8 @@ class Text(Enum):
     UPLOADING = "Sending the picture"
     LOADING_MODEL = "Loading the model"
 
+    STEP = "Step {step} of {steps}"
+
     ETA_SECONDS = "a few seconds left"
     ETA_MINUTE = "about a minute left"
     ETA_MINUTES = "about {n} minutes left"

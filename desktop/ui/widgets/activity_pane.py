@@ -5,7 +5,6 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QStackedWidget,
@@ -20,6 +19,7 @@ from desktop.state.session import Session
 from desktop.ui import messages
 from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, counted, say
+from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.ui.widgets.empty_state import EmptyState
 from desktop.ui.widgets.queue_table import QueueTable
 from desktop.ui.widgets.results_grid import ResultsGrid
@@ -52,7 +52,7 @@ class ActivityPane(QFrame):
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setRange(0, _BAR_STEPS)
-        self._words = QLabel()
+        self._words = ElidedLabel()
         self._words.setProperty("look", "muted")
         self._cancel_all = _button(Text.CANCEL_ALL)
         self._retry_failed = _button(Text.RETRY_FAILED)
@@ -64,7 +64,7 @@ class ActivityPane(QFrame):
 
     @property
     def progress_text(self) -> str:
-        return self._words.text()
+        return self._words.whole
 
     def show_queue(self) -> None:
         self._tabs[0].setChecked(True)
@@ -101,7 +101,7 @@ class ActivityPane(QFrame):
         self._queue_page.setCurrentIndex(0 if jobs else 1)
         self._results_page.setCurrentIndex(0 if results else 1)
         self._tabs[1].setText(f"{say(Text.RESULTS)}  {results:,}" if results else say(Text.RESULTS))
-        self._words.setText(_run_words(summary))
+        self._words.show_text(_run_words(summary))
         self._progress.setVisible(summary.active)
         self._progress.setValue(round(summary.fraction * _BAR_STEPS))
         self._cancel_all.setVisible(summary.active and not on_results)

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QToolButton, QWidget
 
 from desktop.state.session import Session
 from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
+from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.ui.widgets.engine_choice import EngineChoice
 
 __all__ = ["Destination"]
@@ -18,7 +17,7 @@ class Destination(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._folder = _FolderLabel()
+        self._folder = ElidedLabel()
         self._change = QToolButton()
         self._change.setIcon(icon("folder"))
         self._change.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -49,7 +48,9 @@ class Destination(QWidget):
         self._show()
 
     def _show(self) -> None:
-        self._folder.show_folder(self._session.out_folder)
+        folder = self._session.out_folder
+        if folder is not None:
+            self._folder.show_text(_short(folder), tooltip=str(folder))
         self._usual.setEnabled(self._session.remembered.out_folder is not None)
 
     def _ask(self) -> None:
@@ -59,28 +60,6 @@ class Destination(QWidget):
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.fileSelected.connect(lambda name: self._session.choose_out_folder(Path(name)))
         dialog.open()
-
-
-class _FolderLabel(QLabel):
-    """A path cut in the middle; the whole of it is in the tooltip."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._path = ""
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def show_folder(self, folder: Path | None) -> None:
-        self._path = "" if folder is None else _short(folder)
-        self.setToolTip("" if folder is None else str(folder))
-        self._elide()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        self._elide()
-        super().resizeEvent(event)
-
-    def _elide(self) -> None:
-        middle = Qt.TextElideMode.ElideMiddle
-        self.setText(self.fontMetrics().elidedText(self._path, middle, self.width()))
 
 
 def _short(folder: Path) -> str:

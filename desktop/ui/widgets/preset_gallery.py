@@ -61,7 +61,8 @@ class PresetGallery(RepaintingList):
             self.preset_chosen.emit(preset)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        room = self.width() - self.verticalScrollBar().sizeHint().width()  # there or not: cards stay put
+        # The scroll bar there or not: cards stay put. And a row that fits to the pixel counts as too long.
+        room = self.width() - self.verticalScrollBar().sizeHint().width() - 1
         columns = max(1, room // _LEAST_WIDTH)
         width = room // columns
         self.setGridSize(QSize(width, round((width - _GAP) * 0.7) + _TEXT_ROOM + _GAP))

@@ -29,7 +29,7 @@ from desktop.state.pictures import Pictures
 from desktop.ui.icon_set import pixmap
 from desktop.ui.messages import Text, plain, say
 from desktop.ui.theme import Ink, small_font
-from desktop.ui.widgets.status_text import status_of
+from desktop.ui.widgets.status_text import Status, status_of
 from desktop.ui.widgets.thumbnails import ROW_SIDE, draw_cover
 from desktop.views import JobView
 from shared.jobs.state import JobState, is_terminal
@@ -92,7 +92,8 @@ class StatusDelegate(QStyledItemDelegate):
         cell = QRectF(option.rect).adjusted(8, 0, -12, 0)
         status = status_of(job)
         if status.fraction is not None:
-            _line(painter, option, cell.adjusted(0, 6, 0, -20), status.text, status.ink)
+            words = _fitting(status, option.font, cell.width())
+            _line(painter, option, cell.adjusted(0, 6, 0, -20), words, status.ink)
             _bar(painter, QRectF(cell.left(), cell.bottom() - 17, cell.width(), 4), status.fraction)
             return
         ratio = painter.device().devicePixelRatioF()
@@ -185,6 +186,11 @@ def _line(
     painter.setPen(ink)
     shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideMiddle, int(room.width()))
     painter.drawText(room, _LEFT, shown)
+
+
+def _fitting(status: Status, font: QFont, width: float) -> str:
+    both = f"{status.text} · {status.more}" if status.more else status.text
+    return both if QFontMetrics(font).horizontalAdvance(both) <= width else status.text
 
 
 def _wrapped(painter: QPainter, option: QStyleOptionViewItem, room: QRectF, text: str, ink: QColor) -> None:

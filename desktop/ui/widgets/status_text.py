@@ -14,12 +14,16 @@ __all__ = ["Status", "status_of"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`sign` tells the state by shape; `fraction` is None where no bar is drawn; a sentence `wraps`."""
+    """`sign` tells the state by shape; `fraction` is None where no bar is drawn; a sentence `wraps`.
+
+    `more` is said where there is room for it.
+    """
 
     text: str
     sign: str
     ink: QColor
     fraction: float | None = None
+    more: str = ""
     wraps: bool = False
 
 
@@ -30,7 +34,8 @@ def status_of(job: JobView) -> Status:
         case JobState.QUEUED:
             return Status(messages.job_state(job.state), "clock", Ink.SOFT)
         case JobState.PROCESSING | JobState.SAVING:
-            return Status(_working(job), "", Ink.TEXT, job.fraction)
+            more = "" if job.eta_s is None else messages.eta(job.eta_s)
+            return Status(_working(job), "", Ink.TEXT, job.fraction, more)
         case JobState.COMPLETED if job.error is None:
             return Status(messages.job_state(job.state), "check", Ink.AMBER)
         case JobState.COMPLETED | JobState.FAILED | JobState.EXPIRED:
@@ -42,7 +47,7 @@ def status_of(job: JobView) -> Status:
 
 def _working(job: JobView) -> str:
     if job.state is JobState.SAVING or job.stage is None:
-        text = messages.job_state(job.state)
-    else:
-        text = messages.stage(job.stage)
-    return text if job.eta_s is None else f"{text} · {messages.eta(job.eta_s)}"
+        return messages.job_state(job.state)
+    if job.step is not None and job.steps is not None:
+        return messages.say(messages.Text.STEP, step=job.step, steps=job.steps)
+    return messages.stage(job.stage)

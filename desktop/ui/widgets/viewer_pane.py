@@ -12,6 +12,7 @@ from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, say
 from desktop.ui.theme import title_font
 from desktop.ui.widgets.compare_view import CompareView
+from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.ui.widgets.empty_state import EmptyState
 from desktop.ui.widgets.trouble_strip import TroubleStrip
 
@@ -33,7 +34,7 @@ class ViewerPane(QFrame):
         self._held: dict[tuple[Path, int], Picture] = {}
         self._compare = CompareView()
         self._empty = EmptyState("compare", say(Text.NOTHING_SHOWN), say(Text.NOTHING_SHOWN_HINT))
-        self._title = QLabel()
+        self._title = ElidedLabel()
         self._title.setFont(title_font(self.font(), points=0.5))
         self._zoom = QLabel()
         self._zoom.setProperty("look", "faint")
@@ -70,7 +71,7 @@ class ViewerPane(QFrame):
         if subject is None:
             self._set_empty(say(Text.NOTHING_SHOWN), say(Text.NOTHING_SHOWN_HINT))
             return
-        self._title.setText(_title(subject))
+        self._title.show_text(_title(subject))
         self.trouble.show_job(subject.job)
         before, after = self._read(subject.before), self._read(subject.after)
         preview = self._spotlight.preview
@@ -145,6 +146,7 @@ class ViewerPane(QFrame):
         bar.setContentsMargins(16, 8, 12, 8)
         bar.setSpacing(4)
         bar.addWidget(self._title, 1)
+        bar.addSpacing(8)
         bar.addWidget(self._zoom)
         bar.addSpacing(8)
         for button in self._buttons:

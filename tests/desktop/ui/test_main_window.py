@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from desktop.state.session import Session
 from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
+from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.views import DevelopRequest, EngineView
 from shared.jobs.state import JobState
 from tests.desktop.window import a_job, a_picture, a_preset, a_session, opened
@@ -226,3 +227,29 @@ def test_nothing_is_cut_off(window: MainWindow, session: Session, size: QSize, q
     ]
     assert cut == []
     assert all(area.horizontalScrollBar().maximum() == 0 for area in window.findChildren(QScrollArea))
+
+
+@pytest.mark.parametrize("width", [250, 251, 280, 281])
+def test_cards_fill_their_columns_at_every_width(
+    window: MainWindow, session: Session, width: int, qapp: QApplication
+) -> None:
+    opened(session, *[a_preset(f"preset-{number}") for number in range(9)])
+    gallery = _desk(window).source_panel.gallery
+    gallery.setFixedWidth(width)
+    qapp.processEvents()
+    gallery.doItemsLayout()
+
+    first, second = (gallery.visualRect(session.presets.index(row, 0)) for row in (0, 1))
+    assert second.top() == first.top()
+
+
+def test_a_long_name_is_cut_in_the_middle_and_told_whole(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    name = "A wedding in the old town hall of Gothenburg, second photographer, 2026-11-21 IMG_143512.jpg"
+    window.resize(960, 600)
+    session.spotlight.show_source(Path("/in") / name)
+    title = next(label for label in window.findChildren(ElidedLabel) if label.whole == name)
+
+    assert title.text().startswith("A ")
+    assert "…" in title.text()
+    assert title.toolTip() == name

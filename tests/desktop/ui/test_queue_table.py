@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,7 @@ def test_fills_its_width(table: QueueTable, width: int) -> None:
     [
         (a_job(1), "Waiting"),
         (a_job(1, JobState.PROCESSING), "Developing"),
+        (replace(a_job(1, JobState.PROCESSING), stage="running", step=7, steps=20), "Step 7 of 20"),
         (a_job(1, JobState.SAVING), "Saving"),
         (a_job(1, JobState.COMPLETED), "Done"),
         (a_job(1, JobState.CANCELLED), "Cancelled"),
