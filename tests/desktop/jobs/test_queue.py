@@ -1,5 +1,6 @@
 """The queue: keys, orphans, refusals."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import JobError, PresetRecipe
 from desktop.store.jobs import UnknownJob
+from desktop.store.journal_file import JournalUnwritable
 from shared.jobs.events import Queued
 from shared.jobs.state import IllegalTransition, JobState
 
@@ -71,6 +73,35 @@ async def test_new_jobs_are_handed_to_the_runner_and_known_ones_are_not(
         await queue.cancel(first[0])
         call = bell.answer()
         assert (call.look, call.jobs) == (True, ())
+
+
+async def test_a_first_job_is_handed_over_before_it_is_certain_to_be_journalled(
+    database: Database, tmp_path: Path
+) -> None:
+    bell = Bell()
+    with Holder(tmp_path / "holders") as holder:
+        queue = JobQueue(database=database, holder=holder, bell=bell)
+        job_id = await queue.submit_first(new_job("a"))
+        first = bell.answer()
+        await database.write(_defer_a_fault)
+        with pytest.raises(JournalUnwritable):
+            await queue.submit_first(new_job("b"), also=_fault)
+        second = bell.answer()
+
+    assert [job.id for job in first.jobs] == [job_id]
+    assert await first.journalling[job_id]
+    assert [job.order.key for job in second.jobs] == ["b"]
+    assert [await journalled for journalled in second.journalling.values()] == [False]
+
+
+def _defer_a_fault(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
+    connection.execute("CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+
+
+def _fault(connection: sqlite3.Connection, _: str) -> None:
+    """Found when the transaction is committed."""
+    connection.execute("INSERT INTO child VALUES (1)")
 
 
 async def test_a_failed_job_counts_no_longer_where_that_is_asked(database: Database, tmp_path: Path) -> None:

@@ -123,3 +123,35 @@ async def test_another_process_commit_is_noticed(tmp_path: Path) -> None:
             other.execute("INSERT INTO notes VALUES ('theirs')")
         other.close()
         assert await database.changes_by_others() != before
+
+
+async def test_a_result_told_early_comes_before_the_answer(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with Database(tmp_path / "journal.sqlite3") as database:
+        told.append(
+            await database.write(lambda _: "answer", early=lambda value: told.append(f"early {value}"))
+        )
+
+    assert told == ["early answer", "answer"]
+
+
+async def test_what_was_told_early_may_still_fail(tmp_path: Path) -> None:
+    """The disk has the last word; here a constraint that is checked at the end of the transaction."""
+    told: list[None] = []
+
+    def dangling(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO child VALUES (1)")
+
+    async with Database(tmp_path / "journal.sqlite3") as database:
+        await database.write(lambda c: c.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)").rowcount)
+        await database.write(
+            lambda c: (
+                c.execute(
+                    "CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)"
+                ).rowcount
+            )
+        )
+        with pytest.raises(JournalUnwritable):
+            await database.write(dangling, early=told.append)
+
+    assert told == [None]

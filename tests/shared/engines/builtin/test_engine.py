@@ -1,9 +1,11 @@
 """The built-in engine keeps what every engine promises, and survives the death of its processes."""
 
 import asyncio
+import gc
 import io
 import json
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -147,6 +149,25 @@ async def test_killed_child_is_noticed_and_replaced(rig: BuiltinRig) -> None:
     assert (end.code, end.retryable) == ("worker_died", True)
     _, events = await run(rig.engine, rig.quick_work(new_id()))
     assert isinstance(events[-1], Completed)
+
+
+async def test_run_forgotten_by_another_process_lets_go_of_its_owner(rig: BuiltinRig) -> None:
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    ticket = await begin(rig.engine, rig.slow_work(new_id()))
+    await until_running(rig.engine, ticket)
+    shutil.rmtree(rig.run_folder(ticket))
+    for child in _children_of(os.getpid()):
+        child.kill()
+
+    _, events = await run(rig.engine, rig.quick_work(new_id()))
+    with pytest.raises(RunLost):
+        await end_of(rig.engine, ticket)
+    await rig.engine.aclose()
+    gc.collect()  # a task that failed for nobody says so when it goes
+
+    assert isinstance(events[-1], Completed)
+    assert faults == []
 
 
 async def test_killed_process_leaves_a_run_that_can_be_started_again(rig: BuiltinRig, tmp_path: Path) -> None:
