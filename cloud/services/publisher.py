@@ -6,15 +6,20 @@ and watchers know by the number what they have had.
 
 from functools import partial
 
+import structlog
+
 from cloud.clients.broadcast import Broadcast, Message
 from cloud.clients.queue import Bell, Queue
 from cloud.repositories.database import Database
 from cloud.repositories.events import LastingEvent
 from cloud.repositories.unit import Unit
 from shared.api.events import TERMINAL_EVENTS
+from shared.errors import TransientError
 from shared.failpoints import failpoint
 
 __all__ = ["PASSING_SLOTS", "EventPublisher"]
+
+_log = structlog.get_logger(__name__)
 
 PASSING_SLOTS = ("progress", "preview")
 _MOST_AT_ONCE = 500
@@ -39,10 +44,16 @@ class EventPublisher:
         return published
 
     async def run(self, *, poll_s: float = 5.0) -> None:
-        """Until cancelled: publish whenever the bell rings, and now and then without it."""
+        """Until cancelled: publish whenever the bell rings, and now and then without it.
+
+        While the database cannot be used nothing is told, and nothing lost.
+        """
         with self._queue.listen(Bell.EVENTS) as waiter:
             while True:
-                await self.publish()
+                try:
+                    await self.publish()
+                except TransientError as error:
+                    _log.warning("events_not_published", error=error.code)
                 await waiter.wait(poll_s)
 
     async def _tell(self, event: LastingEvent) -> None:
