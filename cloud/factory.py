@@ -18,6 +18,7 @@ from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
 from cloud.services.collection import Collection, CollectionRules
 from cloud.services.credits import Credits
@@ -32,6 +33,7 @@ from cloud.services.links import Links
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
+from cloud.services.quotes import Quotes
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.servers import Servers
@@ -104,6 +106,25 @@ class Factory:
             utcnow=self._context.utcnow,
         )
 
+    def batches(self) -> Batches:
+        return Batches(
+            database=self._context.database,
+            queue=self._context.queue,
+            endings=self._endings(),
+            accepting=self._accepting(),
+            drafts=self._drafts(),
+            presets=self.presets(),
+            links=self._links(),
+            utcnow=self._context.utcnow,
+        )
+
+    def credits(self) -> Credits:
+        return Credits(
+            database=self._context.database,
+            link=self._context.settings.credits_link,
+            utcnow=self._context.utcnow,
+        )
+
     def collection(self) -> Collection:
         settings = self._context.settings
         rules = CollectionRules(
@@ -165,6 +186,9 @@ class Factory:
 
     def recipes(self) -> Recipes:
         return Recipes(database=self._context.database)
+
+    def quotes(self) -> Quotes:
+        return Quotes(database=self._context.database, presets=self.presets(), drafts=self._drafts())
 
     def retention(self) -> Retention:
         return Retention(database=self._context.database)

@@ -12,6 +12,7 @@ from cloud.middleware.request_log import RequestLog
 from cloud.routers import (
     account,
     artifacts,
+    batches,
     events,
     health,
     jobs,
@@ -43,7 +44,18 @@ def create_api() -> FastAPI:
         redirect_slashes=False,
     )
     api = APIRouter(prefix=API)
-    for routes in (account, jobs, outputs, events, artifacts, transfers, presets, waiting, operator_servers):
+    for routes in (
+        account,
+        jobs,
+        batches,
+        outputs,
+        events,
+        artifacts,
+        transfers,
+        presets,
+        waiting,
+        operator_servers,
+    ):
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)

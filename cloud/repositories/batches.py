@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, case, insert, select, update
+from sqlalchemy import Connection, Integer, RowMapping, bindparam, case, insert, literal, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from cloud.repositories.now import NOW, Clock
@@ -77,9 +77,12 @@ class BatchRows:
         }
         self._connection.execute(_ADD, row | self._clock.stamps)
 
-    def count(self, batch_id: str, state: JobState) -> BatchRecord:
-        """One more of its jobs has ended so; of those that end at once, each sees the ones before."""
-        row = self._connection.execute(_count(state), {"counted_batch": batch_id} | self._clock.stamps).one()
+    def count(self, batch_id: str, ended: Mapping[JobState, int]) -> BatchRecord:
+        """So many more of its jobs have ended so; of those that end at once, each sees the ones before."""
+        values = {f"more_{state.value}": ended.get(state, 0) for state in _COUNTS}
+        row = self._connection.execute(
+            _count(), {"counted_batch": batch_id} | values | self._clock.stamps
+        ).one()
         return _record(row._mapping)
 
     def find(self, account_id: str, batch_id: str) -> BatchRecord | None:
@@ -99,13 +102,18 @@ class BatchRows:
 
 
 @cache
-def _count(state: JobState) -> ReturningUpdate[Any]:
-    ended = _B.completed + _B.failed + _B.cancelled + _B.expired
-    column = _COUNTS[state]
+def _count() -> ReturningUpdate[Any]:
+    more = {state: bindparam(f"more_{state.value}", type_=Integer) for state in _COUNTS}
+    ended = sum((column + more[state] for state, column in _COUNTS.items()), literal(0, Integer))
     return (
         update(BATCHES)
         .where(_B.id == bindparam("counted_batch"))
-        .values({column: column + 1, _B.finished_at: case((ended + 1 >= _B.total, NOW))})
+        .values(
+            {
+                **{column: column + more[state] for state, column in _COUNTS.items()},
+                _B.finished_at: case((ended >= _B.total, NOW)),
+            }
+        )
         .returning(BATCHES)
     )
 

@@ -288,6 +288,16 @@ class ClaimRows:
         )
         return changed.first() is not None
 
+    def request_cancel_of_batch(self, batch_id: str) -> bool:
+        """False if no worker has a job of it."""
+        changed = self._connection.execute(
+            update(JOBS)
+            .where(_J.batch_id == batch_id, _J.state.in_(_RUNNING))
+            .values(cancel_requested_at=func.coalesce(_J.cancel_requested_at, self._clock.now()))
+            .returning(_J.id)
+        )
+        return changed.first() is not None
+
     def lost(self, limit: int) -> tuple[LostAttempt, ...]:
         """Attempts whose lease ran out; those that another reaper is at are passed over."""
         rows = self._connection.execute(

@@ -143,6 +143,13 @@ class JobRows:
         ).one_or_none()
         return None if row is None else _record(row._mapping, self._outputs([row.id]))
 
+    def of_batch(self, batch_id: str, states: Collection[JobState]) -> tuple[JobRecord, ...]:
+        """In the order of the batch, without outputs."""
+        rows = self._connection.execute(
+            select(*_COLUMNS).where(_J.batch_id == batch_id, _J.state.in_(states)).order_by(_J.batch_index)
+        )
+        return tuple(_record(row._mapping, {}) for row in rows)
+
     def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
         """The first one first."""
         rows = self._connection.execute(

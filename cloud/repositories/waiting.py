@@ -41,6 +41,9 @@ class WaitingRows:
     def end_lane(self, lane: Lane, state: JobState, *, limit: int, **values: Any) -> tuple[EndedJob, ...]:
         return self._end(self._some(limit, in_lane(lane)), state=state, **values)
 
+    def end_batch(self, batch_id: str, state: JobState, *, limit: int) -> tuple[EndedJob, ...]:
+        return self._end(self._some(limit, _J.batch_id == batch_id), state=state)
+
     def end_late(self, state: JobState, *, limit: int) -> tuple[EndedJob, ...]:
         """Those that have waited as long as they may."""
         return self._end(self._some(limit, _J.expires_at < self._clock.now()), state=state)

@@ -1,13 +1,14 @@
-"""What the OpenAPI document says of errors and of raw bytes."""
+"""Answers that several routes give, and what the OpenAPI document says of errors and of raw bytes."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 
+from cloud.services.accepting import Submitted
 from shared.api.errors import ErrorEnvelope
 
-__all__ = ["BINARY", "declared_bytes", "errors"]
+__all__ = ["BINARY", "accepted", "declared_bytes", "errors"]
 
 BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -23,6 +24,12 @@ _MEANINGS: Mapping[int, str] = {
     422: "Invalid; `details.field` names the field",
     503: "Busy: try again after the seconds in `Retry-After`",
 }
+
+
+def accepted(submitted: Submitted) -> Response:
+    """202; `Idempotent-Replayed: true` marks a repeated answer."""
+    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
+    return Response(submitted.answer, 202, headers, media_type="application/json")
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -37,7 +37,7 @@ async def send_artifact(digest: _Digest, request: Request, caller: Called, facto
     return await factory.artifacts().take(caller, digest, declared_bytes(request), request.stream())
 
 
-@router.post("/{digest}/complete", responses=errors(401, 403, 404, 409, 422))
+@router.post("/{digest}/complete", responses=errors(401, 403, 404, 409, 413, 422))
 async def complete_artifact(digest: _Digest, caller: Called, factory: Made) -> Artifact:
     """Check the bytes that were sent; `state` says whether they are taken, `problem` why not."""
     return await factory.artifacts().complete(caller, digest)

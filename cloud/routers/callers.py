@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Header
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
@@ -10,7 +10,7 @@ from cloud.errors import SignInNeeded
 from cloud.factory import Factory
 from cloud.services.callers import Caller
 
-__all__ = ["Called", "Made", "bearer_key", "factory_of"]
+__all__ = ["Called", "IdempotencyKey", "Made", "bearer_key", "factory_of"]
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, made by `safelight-cloud keys create`")
 
@@ -31,6 +31,17 @@ async def _caller(
 
 
 Called = Annotated[Caller, Depends(_caller)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body give the same answer and do nothing more, however often they come",
+    ),
+]
 
 
 def bearer_key(connection: HTTPConnection) -> str:

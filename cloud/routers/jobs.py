@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from cloud.repositories.jobs import JobFilter
-from cloud.routers.answers import errors
-from cloud.routers.callers import Called, Made
-from cloud.services.accepting import Submitted
+from cloud.routers.answers import accepted, errors
+from cloud.routers.callers import Called, IdempotencyKey, Made
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.jobs.state import JobState
 
@@ -17,24 +16,15 @@ __all__ = ["JobId", "router"]
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 JobId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
-_Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="For seven days, the same key and body give the same job and the same answer, "
-        "however often they come",
-    ),
-]
 _PRINTABLE = r"^[\x21-\x7e]+$"
 
 
 @router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 402, 403, 409, 413, 422))
-async def submit_job(request: JobRequest, caller: Called, factory: Made, key: _Key = None) -> Response:
+async def submit_job(
+    request: JobRequest, caller: Called, factory: Made, key: IdempotencyKey = None
+) -> Response:
     """Accept one job: a preset on named artifacts. `Idempotent-Replayed: true` marks a repeated answer."""
-    return _accepted(await factory.jobs().submit(caller, request, key=key))
+    return accepted(await factory.jobs().submit(caller, request, key=key))
 
 
 class JobQuery(BaseModel):
@@ -82,11 +72,6 @@ async def cancel_job(job_id: JobId, caller: Called, factory: Made) -> Job:
     response_model=JobAccepted,
     responses=errors(401, 402, 403, 404, 409, 413, 422),
 )
-async def retry_job(job_id: JobId, caller: Called, factory: Made, key: _Key = None) -> Response:
+async def retry_job(job_id: JobId, caller: Called, factory: Made, key: IdempotencyKey = None) -> Response:
     """A new job like this one, with `retry_of`."""
-    return _accepted(await factory.jobs().retry(caller, job_id, key=key))
-
-
-def _accepted(submitted: Submitted) -> Response:
-    headers = {"Idempotent-Replayed": "true"} if submitted.replayed else {}
-    return Response(submitted.answer, 202, headers, media_type="application/json")
+    return accepted(await factory.jobs().retry(caller, job_id, key=key))

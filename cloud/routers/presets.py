@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
 from cloud.services.callers import Scope
+from shared.api.credits import Quote
 from shared.api.presets import PresetDetail, PresetList
 
 __all__ = ["router"]
@@ -27,3 +28,11 @@ async def show_preset(
     """With the JSON Schema of its values."""
     caller.require(Scope.READ)
     return factory.presets().show(preset_id)
+
+
+@router.get("/{preset_id}/quote", responses=errors(401, 403, 404, 422))
+async def quote_preset(
+    preset_id: Annotated[str, Path(max_length=100)], caller: Called, factory: Made
+) -> Quote:
+    """What one job would cost now, and how long its run should take."""
+    return await factory.quotes().show(caller, preset_id)

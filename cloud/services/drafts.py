@@ -1,6 +1,6 @@
 """Requests as new jobs: checked, in their lanes, and with their price."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
-__all__ = ["Drafts", "Terms", "input_names"]
+__all__ = ["Drafts", "Item", "Terms", "input_names"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,16 @@ class Terms:
     priority: int
     expires_in: timedelta
     price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one job works on; `retry_of` is the job that it repeats."""
+
+    job_id: str
+    values: Mapping[str, JsonValue]
+    inputs: Mapping[str, tuple[InputName, ...]]
+    retry_of: str | None = None
 
 
 class Drafts:
@@ -82,22 +92,19 @@ class Drafts:
         caller: Caller,
         preset: Preset,
         terms: Terms,
+        item: Item,
+        artifacts: Mapping[str, ArtifactRecord],
         *,
-        job_id: str,
-        values: Mapping[str, JsonValue],
-        inputs: Mapping[str, tuple[InputName, ...]],
-        artifacts: Collection[ArtifactRecord],
         key: str | None = None,
-        retry_of: str | None = None,
         batch_id: str | None = None,
         batch_index: int | None = None,
     ) -> NewJob:
-        """`artifacts` are those of the account that the inputs name. Raises what names the field."""
-        resolved = resolve_values(preset.manifest, values)
-        check_inputs(preset.manifest, inputs, artifacts)
-        check_sizes(entitlements_of(caller.plan), inputs, artifacts)
+        """`artifacts` are the account's, by digest. Raises what names the field."""
+        resolved = resolve_values(preset.manifest, item.values)
+        check_inputs(preset.manifest, item.inputs, artifacts)
+        check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
         return NewJob(
-            id=job_id,
+            id=item.job_id,
             lane=Lane(
                 self._presets.pool_of(preset),
                 terms.priority,
@@ -108,9 +115,9 @@ class Drafts:
             preset_version=preset.manifest.version,
             preset_digest=preset.digest,
             values=resolved,
-            inputs=inputs,
+            inputs=item.inputs,
             idempotency_key=key,
-            retry_of=retry_of,
+            retry_of=item.retry_of,
             price=terms.price.credits,
             price_basis=terms.price.basis.model_dump_json(),
             expected_s=terms.price.expected_s,

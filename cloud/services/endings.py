@@ -1,9 +1,11 @@
 """What happens with every end of a job, in the transaction that ends it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import assert_never
 
-from cloud.repositories.batches import BatchRecord
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.repositories.waiting import EndedJob
@@ -62,25 +64,36 @@ class Endings:
 
     def note(self, unit: Unit, ending: Ending) -> None:
         """In the transaction that changed the job's state."""
-        unit.events.add(ending.account_id, ending.event)
-        if ending.state is JobState.COMPLETED:
-            unit.run_times.add_of(ending.job_id)
-        if ending.price:
-            settle(unit, ending.job_id, ending.state)
-        if ending.batch_id is not None:
-            self._count(unit, ending, unit.batches.count(ending.batch_id, ending.state))
+        self.note_all(unit, (ending,))
 
-    def _count(self, unit: Unit, ending: Ending, batch: BatchRecord) -> None:
-        if batch.finished_at is None:
-            return
-        event = BatchCompleted(
-            batch_id=batch.id,
-            job_id=ending.job_id,
-            at=ending.event.at,
-            total=batch.total,
-            completed=batch.ended[JobState.COMPLETED],
-            failed=batch.ended[JobState.FAILED],
-            cancelled=batch.ended[JobState.CANCELLED],
-            expired=batch.ended[JobState.EXPIRED],
-        )
-        unit.events.add_batch_completed(ending.account_id, event)
+    def note_all(self, unit: Unit, endings: Sequence[Ending]) -> None:
+        """Of several jobs, in the order in which the repositories gave them."""
+        for account_id, ended in groupby(endings, key=lambda ending: ending.account_id):
+            unit.events.add_all(account_id, [ending.event for ending in ended])
+        for ending in endings:
+            if ending.state is JobState.COMPLETED:
+                unit.run_times.add_of(ending.job_id)
+            if ending.price:
+                settle(unit, ending.job_id, ending.state)
+        for batch_id, ended in groupby(endings, key=lambda ending: ending.batch_id):
+            if batch_id is not None:
+                _count(unit, batch_id, tuple(ended))
+
+
+def _count(unit: Unit, batch_id: str, endings: Sequence[Ending]) -> None:
+    """With the last of a batch, its own event."""
+    batch = unit.batches.count(batch_id, Counter(ending.state for ending in endings))
+    if batch.finished_at is None:
+        return
+    last = endings[-1]
+    event = BatchCompleted(
+        batch_id=batch_id,
+        job_id=last.job_id,
+        at=last.event.at,
+        total=batch.total,
+        completed=batch.ended[JobState.COMPLETED],
+        failed=batch.ended[JobState.FAILED],
+        cancelled=batch.ended[JobState.CANCELLED],
+        expired=batch.ended[JobState.EXPIRED],
+    )
+    unit.events.add_batch_completed(last.account_id, event)

@@ -13,10 +13,10 @@ __all__ = ["check_inputs", "check_sizes"]
 
 
 def check_inputs(
-    manifest: Manifest, given: Mapping[str, Collection[InputName]], artifacts: Collection[ArtifactRecord]
+    manifest: Manifest, given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]
 ) -> None:
-    """Raises InvalidRequest or InputNotReady, which name the field and the file."""
-    known = {artifact.digest: artifact for artifact in artifacts}
+    """`known` are the account's artifacts by digest. Raises InvalidRequest or InputNotReady, which name
+    the field and the file."""
     declared = {item.id: item for item in manifest.inputs}
     for name in given:
         if name not in declared:
@@ -31,10 +31,9 @@ def check_inputs(
 
 
 def check_sizes(
-    allowed: Entitlements, given: Mapping[str, Collection[InputName]], artifacts: Collection[ArtifactRecord]
+    allowed: Entitlements, given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]
 ) -> None:
     """Raises TooLarge for what the plan has no room for, whenever it was uploaded."""
-    known = {artifact.digest: artifact for artifact in artifacts}
     for name, files in given.items():
         for file in files:
             artifact = known[file.digest]

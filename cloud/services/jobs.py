@@ -6,13 +6,14 @@ from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
 from cloud.errors import NotFound
+from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import JobFilter, JobRecord, NewJob
 from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, input_names
+from cloud.services.drafts import Drafts, Item, input_names
 from cloud.services.endings import Ending, Endings
 from cloud.services.links import Links
 from cloud.services.presets import Presets
@@ -132,35 +133,20 @@ class Jobs:
             expires_in_s=request.expires_in_s,
             max_price=request.max_price,
         )
-        inputs = input_names(request.inputs)
-        digests = {file.digest for files in inputs.values() for file in files}
-        return self._drafts.job(
-            caller,
-            preset,
-            terms,
-            job_id=job_id,
-            values=request.values,
-            inputs=inputs,
-            artifacts=unit.artifacts.find_all(caller.account_id, digests),
-            key=key,
-        )
+        item = Item(job_id, request.values, input_names(request.inputs))
+        return self._drafts.job(caller, preset, terms, item, _artifacts(unit, caller, item), key=key)
 
     def _retry_of(self, unit: Unit, caller: Caller, job: JobRecord, job_id: str, key: str | None) -> NewJob:
         preset = self._presets.chosen(job.preset_id, None)
         price = self._drafts.price(unit, preset)
         terms = self._drafts.terms(caller, price, priority=Priority.NORMAL, expires_in_s=None, max_price=None)
-        digests = {file.digest for files in job.inputs.values() for file in files}
-        return self._drafts.job(
-            caller,
-            preset,
-            terms,
-            job_id=job_id,
-            values=job.values,
-            inputs=job.inputs,
-            artifacts=unit.artifacts.find_all(caller.account_id, digests),
-            key=key,
-            retry_of=job.id,
-        )
+        item = Item(job_id, job.values, job.inputs, retry_of=job.id)
+        return self._drafts.job(caller, preset, terms, item, _artifacts(unit, caller, item), key=key)
+
+
+def _artifacts(unit: Unit, caller: Caller, item: Item) -> dict[str, ArtifactRecord]:
+    digests = {file.digest for files in item.inputs.values() for file in files}
+    return {artifact.digest: artifact for artifact in unit.artifacts.find_all(caller.account_id, digests)}
 
 
 def _found(unit: Unit, caller: Caller, job_id: str) -> JobRecord:

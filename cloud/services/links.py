@@ -31,6 +31,9 @@ class Links:
     def recipe(self, job_id: str, position: int) -> str:
         return f"{self.job(job_id)}/outputs/{position}/recipe"
 
+    def shared(self, token: str) -> str:
+        return f"{self._base}/shared/{token}"
+
     def upload(self, account_id: str, digest: str, size: int) -> Link:
         token, until = self._signer.sign(Upload(account_id, digest, size))
         headers = {"Content-Type": "application/octet-stream"}

@@ -37,6 +37,9 @@ class Presets:
     def list(self) -> PresetList:
         return PresetList(presets=[self._summary(preset) for preset in self._presets.values()])
 
+    def find(self, preset_id: str) -> Preset | None:
+        return self._presets.get(preset_id)
+
     def show(self, preset_id: str) -> PresetDetail:
         """Raises NotFound."""
         preset = self._presets.get(preset_id)

@@ -75,9 +75,11 @@ class Waiting:
                 *unit.waiting.end_late(JobState.EXPIRED, limit=_MOST_AT_ONCE),
                 *unit.waiting.end_older(self._longest, JobState.EXPIRED, limit=_MOST_AT_ONCE),
             )
-            for job in ended:
-                event = Expired(job_id=job.job_id, attempt=job.attempt, at=self._utcnow())
-                self._endings.note(unit, Ending.of(job, event))
+            now = self._utcnow()
+            self._endings.note_all(
+                unit,
+                [Ending.of(job, Expired(job_id=job.job_id, attempt=job.attempt, at=now)) for job in ended],
+            )
             return len(ended)
 
         total = 0
@@ -98,16 +100,24 @@ class Waiting:
             failure_message=message,
             failure_retryable=False,
         )
-        for job in ended:
-            event = Failed(
-                job_id=job.job_id,
-                attempt=job.attempt,
-                at=self._utcnow(),
-                code=NO_SERVER,
-                message=message,
-                retryable=False,
-            )
-            self._endings.note(unit, Ending.of(job, event))
+        now = self._utcnow()
+        self._endings.note_all(
+            unit,
+            [
+                Ending.of(
+                    job,
+                    Failed(
+                        job_id=job.job_id,
+                        attempt=job.attempt,
+                        at=now,
+                        code=NO_SERVER,
+                        message=message,
+                        retryable=False,
+                    ),
+                )
+                for job in ended
+            ],
+        )
         return len(ended)
 
 

@@ -18,14 +18,16 @@ __all__ = [
     "JobDetail",
     "JobFailure",
     "JobInput",
+    "JobName",
     "JobOutput",
     "JobPage",
     "JobRequest",
+    "PresetId",
     "Priority",
 ]
 
-_Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-_PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+JobName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
 class Priority(StrEnum):
@@ -40,7 +42,7 @@ class JobInput(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: Digest
-    name: _Name
+    name: JobName
 
 
 class JobRequest(BaseModel):
@@ -52,7 +54,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: _PresetId
+    preset: PresetId
     preset_version: Annotated[str, Field(max_length=50)] | None = None
     inputs: Annotated[dict[str, Annotated[list[JobInput], Field(max_length=64)]], Field(max_length=16)]
     values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}

@@ -22,20 +22,34 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 WITH_KEY = [(method, path) for method, path, operation in OPERATIONS if "security" in operation]
-OPEN = {"/health", "/ready", "/api/v1/uploads/{token}", "/api/v1/downloads/{token}"}
+OPEN = {
+    "/health",
+    "/ready",
+    "/api/v1/uploads/{token}",
+    "/api/v1/downloads/{token}",
+    "/api/v1/shared/{token}",
+}
 
 
 def test_only_links_and_health_need_no_key() -> None:
     assert {path for _, path, operation in OPERATIONS if "security" not in operation} == OPEN
 
 
+async def _batch(client: Client) -> dict[str, object]:
+    job = await client.body()
+    return {"preset": job["preset"], "items": [{"inputs": job["inputs"]}]}
+
+
 async def _mine(client: Client) -> dict[str, str]:
     """What the path parameters stand for, in an account that has one of each."""
+    batch = await client.call("POST", "/batches", json=await _batch(client))
     return {
+        "batch_id": str(batch.json()["id"]),
         "job_id": await client.job_id(),
         "digest": await client.known_picture(),
         "preset_id": "noir",
         "position": "0",
+        "share_id": await client.share_id(),
         "name": "gpu",
     }
 
@@ -61,7 +75,8 @@ async def test_no_route_answers_a_stranger(api: Api, client: Client) -> None:
             answer = await _ask(client, method, _filled(path, values), key)
             assert answer.status_code == 401, (method, path, key)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-        if method != "PUT" and ("{job_id}" in path or "{digest}" in path):  # what one sends is one's own
+        mine = any(name in path for name in ("{job_id}", "{digest}", "{share_id}"))
+        if method != "PUT" and mine:  # what one sends is one's own
             answer = await _ask(client, method, _filled(path, values), other.key)
             assert answer.status_code == 404, (method, path)
             assert values["job_id"] not in answer.text.replace(f'"job":"{values["job_id"]}"', "")
@@ -72,6 +87,7 @@ async def test_reading_key_is_refused_every_change(api: Api, client: Client) -> 
     reader = await api.client(scopes=(Scope.READ,))
     bodies: dict[str, object] = {
         "/api/v1/jobs": await client.body(),
+        "/api/v1/batches": await _batch(client),
         "/api/v1/artifacts": {"digest": "0" * 64, "bytes": 1},
         "/api/v1/operator/servers": {"url": "http://gpu"},
     }
