@@ -213,16 +213,22 @@ async def _queue(http: httpx.AsyncClient, graph: dict[str, JsonValue]) -> str:
 async def _lane(
     engine: ComfyEngine, http: httpx.AsyncClient, works: Iterator[GraphWork]
 ) -> list[tuple[int, int]]:
-    """One of the open tickets: takes the next work as soon as its own is done."""
-    spans = []
-    for work in works:
-        ticket = await engine.prepare(work)
-        await engine.start(ticket)
-        async for _ in engine.follow(ticket):
-            pass
-        spans.append(await _span_ms(http, ticket.run_id))
-        await engine.forget(ticket)
-    return spans
+    """One of the open tickets: takes the next work as soon as its own is done, and clears up behind it."""
+    cleared: list[asyncio.Task[tuple[int, int]]] = []
+    async with asyncio.TaskGroup() as behind:
+        for work in works:
+            ticket = await engine.prepare(work)
+            await engine.start(ticket)
+            async for _ in engine.follow(ticket):
+                pass
+            cleared.append(behind.create_task(_cleared(engine, http, ticket)))
+    return [task.result() for task in cleared]
+
+
+async def _cleared(engine: ComfyEngine, http: httpx.AsyncClient, ticket: Ticket) -> tuple[int, int]:
+    span = await _span_ms(http, ticket.run_id)
+    await engine.forget(ticket)
+    return span
 
 
 async def _span_ms(http: httpx.AsyncClient, prompt_id: str) -> tuple[int, int]:
