@@ -8,8 +8,9 @@ from rich.table import Table
 
 from desktop.cli.tables import print_table
 from desktop.store.job import Job, PresetRecipe
+from desktop.store.waiting import WaitingFile
 
-__all__ = ["print_job_line", "print_job_sheet", "print_job_table"]
+__all__ = ["print_job_line", "print_job_sheet", "print_job_table", "print_waiting_line"]
 
 
 def print_job_line(job: Job) -> None:
@@ -32,8 +33,14 @@ def print_job_line(job: Job) -> None:
     typer.echo(json.dumps(facts))
 
 
-def print_job_table(jobs: tuple[Job, ...]) -> None:
+def print_waiting_line(file: WaitingFile) -> None:
+    typer.echo(json.dumps({"waiting": str(file.source), "preset": file.preset_id, "reason": file.reason}))
+
+
+def print_job_table(jobs: tuple[Job, ...], waiting: tuple[WaitingFile, ...] = ()) -> None:
     table = Table("Job", "State", "Source", "Preset", "When", "Trouble", box=None)
+    for file in waiting:
+        table.add_row("-", "waits", _printable(file.source.name), file.preset_id, "", _printable(file.reason))
     for job in jobs:
         table.add_row(
             job.id[:8],

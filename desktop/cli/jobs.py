@@ -25,25 +25,29 @@ def _list(
     failed: Annotated[bool, typer.Option("--failed", help="Only jobs that failed.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """List jobs, newest first."""
+    """List jobs, newest first, and before them the files that wait for another one."""
     import asyncio
 
-    from desktop.cli.job_report import print_job_line, print_job_table
+    from desktop.cli.job_report import print_job_line, print_job_table, print_waiting_line
     from desktop.cli.session import load, open_journal
     from desktop.store.job import Job
+    from desktop.store.waiting import WaitingFile
     from shared.jobs.state import JobState
 
-    async def read() -> tuple[Job, ...]:
+    async def read() -> tuple[tuple[Job, ...], tuple[WaitingFile, ...]]:
         async with open_journal(load()) as queue:
-            state = JobState.FAILED if failed else None
-            return await queue.latest(limit, state=state)
+            if failed:
+                return await queue.latest(limit, state=JobState.FAILED), ()
+            return await queue.latest(limit), await queue.waiting_files()
 
-    jobs = asyncio.run(read())
+    jobs, waiting = asyncio.run(read())
     if as_json:
+        for file in waiting:
+            print_waiting_line(file)
         for job in jobs:
             print_job_line(job)
     else:
-        print_job_table(jobs)
+        print_job_table(jobs, waiting)
     return 0
 
 

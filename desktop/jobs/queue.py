@@ -14,6 +14,7 @@ from desktop.store import jobs as rows
 from desktop.store.database import Database
 from desktop.store.holder import Holder
 from desktop.store.job import Job, JobError, JobInput, NewJob
+from desktop.store.waiting import WaitingFile, waiting_files
 from shared.errors import UsageError
 from shared.failpoints import failpoint
 from shared.ids import new_id
@@ -181,6 +182,10 @@ class JobQueue:
     async def latest(self, limit: int, *, state: JobState | None = None) -> tuple[Job, ...]:
         """Newest first."""
         return await self._database.read(lambda connection: rows.latest_jobs(connection, limit, state))
+
+    async def waiting_files(self) -> tuple[WaitingFile, ...]:
+        """Files of hot folders that are no jobs yet, because another one is missing."""
+        return await self._database.read(waiting_files)
 
     async def adopt(self, *, batch: str | None = None, keys: Collection[str] | None = None) -> int:
         """Take over the open jobs of dead processes: all, those of a batch, or those with a key."""

@@ -84,5 +84,15 @@ _TWINS = """
 CREATE INDEX jobs_source ON jobs (source_digest, batch);
 """
 
+_WAITING = """
+CREATE TABLE waiting (
+    hot_folder TEXT NOT NULL,
+    source BLOB NOT NULL,
+    preset_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (hot_folder, source)
+) STRICT, WITHOUT ROWID;
+"""
+
 # The journal's user_version is the number of steps taken.
-MIGRATIONS: tuple[str, ...] = (_JOBS, _LEDGER, _TWINS)
+MIGRATIONS: tuple[str, ...] = (_JOBS, _LEDGER, _TWINS, _WAITING)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from desktop.jobs.queue import JobQueue
 from desktop.jobs.sources import source_digest
 from desktop.store import ledger as rows
+from desktop.store import waiting
 from desktop.store.database import Database
 from desktop.store.job import JobError, JobInput, NewJob
 from desktop.store.ledger import FileStamp, LedgerEntry, Sighting
 from desktop.store.twins import Twins, twins_in_folder
+from desktop.store.waiting import WaitingFile
 from desktop.watching.hot_folder import HotFolder
 from desktop.watching.identity import identity_path
 from desktop.watching.inspection import Content
@@ -99,6 +101,17 @@ class Book:
         """Whether the file is as it was when it was dealt with."""
         sighting = await self.sighting(path)
         return sighting is not None and sighting.stamp == stamp and sighting.generation >= self.generation
+
+    async def note_waiting(self, path: str, reason: str) -> None:
+        """The file becomes no job until something else has come."""
+        file = WaitingFile(
+            source=self._folder.source / path, preset_id=self._folder.preset.manifest.id, reason=reason
+        )
+        await self._database.write(lambda c: waiting.note_waiting(c, self._folder.id, file))
+
+    async def forget_waiting(self, path: str) -> None:
+        source = self._folder.source / path
+        await self._database.write(lambda c: waiting.forget_waiting(c, self._folder.id, source))
 
     async def see(self, version: Version) -> None:
         """The path holds a version that was handled before."""

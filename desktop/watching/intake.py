@@ -111,6 +111,9 @@ class Intake:
             return
         look = await self._in_thread(lambda: self._look(path, arrival))
         now = time.monotonic()
+        if arrival.told is not None and isinstance(look.found, Absent | Pair):
+            arrival.told = None
+            await self._book.forget_waiting(path)
         match look.found:
             case Absent():
                 self._arrivals.finish(path)
@@ -164,6 +167,7 @@ class Intake:
             if arrival.told != lacking.message:
                 arrival.told = lacking.message
                 self._notify(Notice(NoticeKind.WAITING, lacking.message, path))
+                await self._book.note_waiting(path, lacking.message)
             self._arrivals.put_off(path, arrival, Phase.PARTNER, time.monotonic() + _PARTNER_S)
 
     async def _decide(self, version: Version, arrival: Arrival, verified: Verified | None) -> bool:

@@ -12,6 +12,7 @@ from typing import assert_never
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.store import ledger as rows
 from desktop.store.database import Database
+from desktop.store.waiting import clear_waiting
 from desktop.watching.arrivals import Arrivals, Phase
 from desktop.watching.book import Book
 from desktop.watching.changes import Change, ChangeKind
@@ -164,6 +165,7 @@ class FolderWatch:
         self._undelivered = await self._database.read(lambda c: rows.blocked_jobs(c, self._folder.id))
         await self._queue.adopt(batch=self._folder.id)
         await self._withdrawals.resume()
+        await self._database.write(lambda c: clear_waiting(c, self._folder.id))
         seen = await self._database.read(lambda c: rows.known_stamps(c, self._folder.id, 0, all_seen=True))
         self._intake.remember({inode for _, _, inode in seen.values()})
         if await self._check_source():

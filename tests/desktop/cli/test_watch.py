@@ -237,6 +237,9 @@ def test_pairs_are_developed_together_and_a_kill_loses_none(here: Here, source: 
     waiting = here(tmp_path / "data", *command)
     assert waiting.code == 1
     assert "alone.png waits for its Mask: put a picture named alone_mask beside it" in waiting.err
+    listed = here(tmp_path / "data", "jobs", "list", "--json").events
+    assert [line["waiting"] for line in listed if "waiting" in line] == [str(source / "alone.png")]
+    assert "waits for its Mask" in here(tmp_path / "data", "jobs", "list").out.replace("\n", " ")
     assert outputs(source) == ["a.png", "b.png"]
     assert Image.open(tmp_path / "out/a.png").getpixel((0, 0)) == (255, 126, 126)
     assert Image.open(tmp_path / "out/b.png").getpixel((0, 0)) == (0, 128, 128)
@@ -244,6 +247,7 @@ def test_pairs_are_developed_together_and_a_kill_loses_none(here: Here, source: 
     Image.new("L", (8, 8), "black").save(source / "a_mask.png")
     (source / "alone.png").unlink()
     assert here(tmp_path / "data", *command).code == 0
+    assert "waiting" not in here(tmp_path / "data", "jobs", "list", "--json").out
     assert outputs(source) == ["a (2).png", "a.png", "b.png"]
     shutil.rmtree(tmp_path / "data/holders")
     for file in (tmp_path / "data").glob("journal.sqlite3*"):
