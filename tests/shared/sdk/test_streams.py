@@ -45,6 +45,7 @@ def _job(state: JobState, *, attempt: int = 1, stage: StageName | None = None) -
         id="job", state=state, stage=stage, preset="glow", preset_version="1.0.0", inputs={}, values={},
         attempt=attempt, cancelling=False, created_at=NOON, started_at=NOON if attempt else None,
         finished_at=NOON, outputs=[], failure=None, retry_of=None, idempotency_key=None,
+        price=0, expected_s=None, expires_at=None, batch=None,
         status_url="", events_url="",
     )  # fmt: skip
 
