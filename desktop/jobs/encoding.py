@@ -12,6 +12,7 @@ from desktop.jobs.colour import SRGB_PROFILE, is_srgb
 from desktop.jobs.metadata import Metadata, exif_block, for_output, read_metadata, rebuilt_exif
 from desktop.jobs.origin import Origin, with_origin
 from desktop.jobs.png_chunks import png_with_metadata
+from desktop.jobs.tiff_groups import with_groups
 from shared.errors import FatalError
 from shared.media import sniff
 from shared.presets.manifest import MetadataPolicy
@@ -20,6 +21,7 @@ __all__ = ["CannotWriteFormat", "carries_origin", "write_picture"]
 
 _LOSSLESS_TIFF = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"})
 _FULL_CHROMA_FROM = 90
+_GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _WITHOUT_XMP = frozenset({"image/gif", "image/bmp"})
 
 
@@ -66,7 +68,10 @@ def write_picture(
             }
             options |= _timing(source)
         try:
-            _flattened(image, media_type).save(sink, **options)
+            if media_type == "image/tiff":
+                sink.write(_tiff(image, options))
+            else:
+                _flattened(image, media_type).save(sink, **options)
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -99,8 +104,8 @@ def _options(media_type: str, source: Path, *, quality: int, metadata: Metadata)
         case "image/avif":
             options |= {"format": "AVIF", "quality": quality, "exif": _without_orientation(metadata.exif)}
         case "image/tiff":
-            tags = _tiff_tags(metadata)
-            options |= {"format": "TIFF", "exif": tags, "compression": _tiff_compression(source, tags)}
+            options |= {"format": "TIFF", "exif": _tiff_tags(metadata)}
+            options |= {"compression": _tiff_compression(source)}
         case "image/png":
             options |= {"format": "PNG", "compress_level": 1, "exif": exif or b""}
         case "image/gif":
@@ -130,10 +135,18 @@ def _is_lossless_webp(source: Path) -> bool:
     return head[:4] == b"RIFF" and b"VP8L" in head
 
 
-def _tiff_compression(source: Path, tags: Image.Exif) -> str:
-    """The source's, where it loses nothing; none beside EXIF groups, which libtiff does not write."""
-    if any(tags.get_ifd(pointer) for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)):
-        return "raw"
+def _tiff(image: Image.Image, options: dict[str, Any]) -> bytes:
+    tags: Image.Exif = options["exif"]
+    groups = {int(pointer): tags.get_ifd(pointer) for pointer in _GROUPS if pointer in tags}
+    for pointer in groups:
+        del tags[pointer]
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return with_groups(buffer.getvalue(), {pointer: found for pointer, found in groups.items() if found})
+
+
+def _tiff_compression(source: Path) -> str:
+    """The source's, where it loses nothing."""
     with Image.open(source) as image:
         used = str(image.info.get("compression", "tiff_adobe_deflate"))
     return used if used in _LOSSLESS_TIFF else "tiff_adobe_deflate"
@@ -141,9 +154,6 @@ def _tiff_compression(source: Path, tags: Image.Exif) -> str:
 
 def _tiff_tags(metadata: Metadata) -> Image.Exif:
     tags = exif_block(metadata.exif) if metadata.exif else Image.Exif()
-    for pointer in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if pointer in tags and not tags.get_ifd(pointer):
-            del tags[pointer]  # libtiff refuses the pointer to an empty group
     if metadata.xmp:
         tags[ExifTags.Base.XMLPacket] = metadata.xmp
     return tags

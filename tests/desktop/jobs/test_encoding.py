@@ -114,6 +114,14 @@ def test_a_compressed_tiff_with_few_tags_stays_compressed(tmp_path: Path, has_em
         assert made.getexif()[ExifTags.Base.Orientation] == 1
 
 
+def test_a_tiff_with_groups_of_exif_is_compressed_too(tmp_path: Path) -> None:
+    source = _photograph(tmp_path / "in.jpg")
+    with _write(source, tmp_path / "out.tif", "image/tiff") as made:
+        assert made.info["compression"] == "tiff_adobe_deflate"
+        assert made.getexif().get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+        assert np.array_equal(np.asarray(made), np.asarray(_pixels(40, 60)))
+
+
 @pytest.mark.parametrize("suffix", [suffix for suffix, _ in KINDS])
 def test_every_kind_of_source_is_read(tmp_path: Path, suffix: str) -> None:
     source = _photograph(tmp_path / f"in.{suffix}")
