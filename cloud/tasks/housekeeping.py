@@ -14,8 +14,10 @@ from cloud.tasks.timers import run_on_timers
 __all__ = ["chores", "keep_house"]
 
 _OUTBOX_EVERY_S = 5.0
-_EXPIRY_EVERY_S = 30.0
+_EXPIRY_EVERY_S = 10.0
 _RETENTION_EVERY_S = 600.0
+_PERIODS_EVERY_S = 600.0
+_AUDIT_EVERY_S = 1800.0
 _SWEEP_EVERY_S = 24 * 3600.0
 
 
@@ -36,6 +38,9 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
         Chore("expire", _EXPIRY_EVERY_S, factory.waiting().expire),
         Chore("forget_workers", _RETENTION_EVERY_S, factory.leading().forget_workers),
         Chore("collect", context.settings.collect_every_s, factory.collection().collect),
+        Chore("begin_periods", _PERIODS_EVERY_S, factory.credits().begin_periods),
+        Chore("audit_credits", _AUDIT_EVERY_S, factory.credits().audit_loudly),
+        Chore("forget_run_times", _RETENTION_EVERY_S, factory.retention().forget_run_times),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
         Chore("forget_old_answers", _RETENTION_EVERY_S, factory.retention().forget_old_answers),
     )
