@@ -71,7 +71,7 @@ class QueueTable(QTableView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         room = self.viewport().width() - _ACTION_WIDTH
-        picture = round(room * 0.5)
+        picture = round(room * 0.56)
         self.setColumnWidth(JobColumn.PICTURE, picture)
         self.setColumnWidth(JobColumn.STATUS, room - picture)
         self.setColumnWidth(JobColumn.ACTION, _ACTION_WIDTH)
