@@ -37,6 +37,7 @@ from cloud.services.quotes import Quotes
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.servers import Servers
+from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
 from cloud.services.waiting import Waiting
@@ -195,6 +196,14 @@ class Factory:
 
     def servers(self) -> Servers:
         return Servers(database=self._context.database, queue=self._context.queue, box=self._context.box)
+
+    def shares(self) -> Shares:
+        return Shares(
+            database=self._context.database,
+            blobs=self._context.blobs,
+            inspector=self._context.inspector,
+            links=self._links(),
+        )
 
     def users(self) -> Users:
         return Users(database=self._context.database)

@@ -19,6 +19,7 @@ from cloud.routers import (
     operator_servers,
     outputs,
     presets,
+    shares,
     transfers,
     waiting,
 )
@@ -52,6 +53,7 @@ def create_api() -> FastAPI:
         events,
         artifacts,
         transfers,
+        shares,
         presets,
         waiting,
         operator_servers,

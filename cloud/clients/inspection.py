@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cloud.clients.polyglot import check_only_a_picture
+from cloud.clients.stripping import strip_picture
 from shared.errors import JsonValue, UsageError
 from shared.files import digest_file
 from shared.media import MediaLimits, sniff, verify_image
@@ -27,6 +28,8 @@ _HEAD_BYTES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
+    """With `copy_to`, a file that is taken is also copied there, without its metadata."""
+
     path: str
     digest: str
     bytes: int
@@ -34,6 +37,7 @@ class Question:
     max_pixels: int
     max_frames: int
     cpu_s: int
+    copy_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,9 @@ def inspect(question: Question) -> Findings | Refusal:
         info = verify_image(path, limits)
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             check_only_a_picture(data, info.media_type)
+        if question.copy_to is not None:
+            with Path(question.copy_to).open("wb") as copy:
+                strip_picture(path, copy, limits)
     except UsageError as error:
         return Refusal(error.code, error.message.replace(path.name, "the file"))
     width, height = info.upright_size

@@ -1,10 +1,10 @@
-"""A warm process that inspects uploaded files, one after another."""
+"""Warm processes that inspect uploaded files, each one after another."""
 
 import asyncio
 import contextlib
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cloud.clients.inspection import READY_LINE, Findings, Question, Refusal
@@ -26,10 +26,62 @@ class _Pipes:
 
 
 class Inspector:
-    """Start it early: the first file then does not wait for the process."""
+    """Start it early: the first file then does not wait for a process."""
 
-    def __init__(self, *, limits: MediaLimits) -> None:
+    def __init__(self, *, limits: MediaLimits, processes: int = 2) -> None:
         self._limits = limits
+        self._all = tuple(_Looker() for _ in range(processes))
+        self._free: asyncio.LifoQueue[_Looker] = asyncio.LifoQueue()
+        for looker in self._all:
+            self._free.put_nowait(looker)
+
+    async def start(self) -> None:
+        """One process; others follow as they are needed."""
+        await self._all[-1].start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that looks at the next file, if one waits for it."""
+        return self._all[-1].pid
+
+    async def inspect(self, path: Path, *, digest: str, size: int) -> Findings | Refusal:
+        """Raises InspectionFailed when no process could be asked at all."""
+        return await self._answer(self._question(path, digest, size))
+
+    async def strip(self, path: Path, copy: Path, *, digest: str, size: int) -> Findings | Refusal:
+        """Inspect the file and write a copy without its metadata, about which nothing is said yet."""
+        return await self._answer(replace(self._question(path, digest, size), copy_to=str(copy)))
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(looker.aclose() for looker in self._all))
+
+    def _question(self, path: Path, digest: str, size: int) -> Question:
+        return Question(
+            path=str(path),
+            digest=digest,
+            bytes=size,
+            max_bytes=self._limits.max_bytes,
+            max_pixels=self._limits.max_pixels,
+            max_frames=self._limits.max_frames,
+            cpu_s=_CPU_S,
+        )
+
+    async def _answer(self, question: Question) -> Findings | Refusal:
+        looker = await self._free.get()
+        try:
+            answer = await looker.ask(json.dumps(asdict(question)))
+        finally:
+            self._free.put_nowait(looker)
+        if answer is None:
+            return Refusal("too_heavy", "looking at the file took too much memory or time; make it smaller")
+        found = json.loads(answer)
+        return Findings(**found["found"]) if "found" in found else Refusal(**found["refused"])
+
+
+class _Looker:
+    """One process, asked by one at a time."""
+
+    def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._pipes: _Pipes | None = None
         self._inspected = 0
@@ -40,33 +92,18 @@ class Inspector:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that waits, if there is one."""
         return None if self._pipes is None else self._pipes.process.pid
 
-    async def inspect(self, path: Path, *, digest: str, size: int) -> Findings | Refusal:
-        """Raises InspectionFailed when the process could not be asked at all."""
-        question = Question(
-            path=str(path),
-            digest=digest,
-            bytes=size,
-            max_bytes=self._limits.max_bytes,
-            max_pixels=self._limits.max_pixels,
-            max_frames=self._limits.max_frames,
-            cpu_s=_CPU_S,
-        )
+    async def ask(self, line: str) -> bytes | None:
+        """One line for one line; None if the file ended the process."""
         async with self._turn:
-            answer = await self._ask(json.dumps(asdict(question)))
-        if answer is None:
-            return Refusal("too_heavy", "looking at the file took too much memory or time; make it smaller")
-        found = json.loads(answer)
-        return Findings(**found["found"]) if "found" in found else Refusal(**found["refused"])
+            return await self._ask(line)
 
     async def aclose(self) -> None:
         async with self._turn:
             await self._end()
 
     async def _ask(self, line: str) -> bytes | None:
-        """One line for one line; None if the file ended the process."""
         pipes = await self._running()
         answer = b""
         try:

@@ -22,6 +22,7 @@ from cloud.repositories.now import Clock
 from cloud.repositories.run_times import RunTimeRows
 from cloud.repositories.places import PlaceRows
 from cloud.repositories.servers import ServerRows
+from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows
 from cloud.repositories.waiting import WaitingRows
 
@@ -49,6 +50,7 @@ class Unit:
         self.run_times = RunTimeRows(connection, clock)
         self.places = PlaceRows(connection)
         self.servers = ServerRows(connection, clock)
+        self.shares = ShareRows(connection, clock)
         self.standing = StandingRows(connection, clock, self.servers)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 

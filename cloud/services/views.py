@@ -85,6 +85,7 @@ def artifact_view(artifact: ArtifactRecord, *, upload: Link | None, download: Li
         media_type=artifact.media_type,
         width=artifact.width,
         height=artifact.height,
+        derived_from=artifact.derived_from,
         created_at=artifact.created_at,
         upload=upload,
         download=download,

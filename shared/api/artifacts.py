@@ -46,6 +46,7 @@ class ArtifactRequest(BaseModel):
 
 class Artifact(BaseModel):
     """`width` and `height` in pixels where it is a picture. `download` is there once it is ready.
+    `derived_from` is the artifact of which this is a copy without metadata.
 
     After the bytes were sent to `upload`, POST `/artifacts/{digest}/complete` has them checked.
     """
@@ -58,6 +59,7 @@ class Artifact(BaseModel):
     media_type: str | None
     width: int | None
     height: int | None
+    derived_from: str | None
     created_at: datetime
     upload: Link | None
     download: Link | None

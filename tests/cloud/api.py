@@ -87,6 +87,11 @@ class Client:
         )
         return digest
 
+    async def share_id(self) -> str:
+        answer = await self.call("POST", f"/artifacts/{await self.known_picture()}/shares", json={})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["share"]["id"])
+
     async def body(self, **more: Any) -> dict[str, Any]:
         """A job that would be accepted."""
         photo = {"digest": await self.known_picture(), "name": "a.png"}
