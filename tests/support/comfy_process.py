@@ -17,9 +17,11 @@ _TOP = Path(__file__).parents[2]
 
 
 @contextlib.contextmanager
-def comfy_process() -> Iterator[str]:
-    """Gives the URL of the running stand-in."""
+def comfy_process(*, timeline: Path | None = None) -> Iterator[str]:
+    """Gives the URL of the running stand-in. A line of `timeline` is when a prompt began and ended, in
+    seconds since the epoch."""
     command = [sys.executable, "-m", "tests.support.comfy_process"]
+    command += [] if timeline is None else ["--timeline", str(timeline)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TOP) as process:
         assert process.stdout is not None
         try:
@@ -41,9 +43,10 @@ def make_comfy_folder(folder: Path, *, before: str = "") -> Path:
     return folder
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, timeline: Path | None) -> None:
     server = ComfyServer(jobs_api=False, version="0.3.64")
     server.port = port
+    server.execution.timeline = timeline
     await server.start()
     print(server.url, flush=True)
     await asyncio.Event().wait()
@@ -52,4 +55,6 @@ async def _serve(port: int) -> None:
 if __name__ == "__main__":
     options = argparse.ArgumentParser()
     options.add_argument("--port", type=int, default=0)
-    asyncio.run(_serve(options.parse_known_args()[0].port))
+    options.add_argument("--timeline", type=Path)
+    given = options.parse_known_args()[0]
+    asyncio.run(_serve(given.port, given.timeline))

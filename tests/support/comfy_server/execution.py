@@ -7,6 +7,7 @@ import struct
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.support.comfy_server.faults import Faults
 from tests.support.comfy_server.nodes import NodeError, compute, encode
@@ -48,10 +49,18 @@ class Execution:
     cache: dict[str, tuple] = field(default_factory=dict)
     moments: dict = field(default_factory=lambda: defaultdict(asyncio.Event))
     saved: int = 0
+    timeline: Path | None = None  # when each prompt began and ended is written there
     writes_prompts: bool = False  # into what it saves, as ComfyUI does unless it is told not to
 
     async def run(self, item: Item) -> None:
         """Everything from execution_start to the history entry; the caller sends the rest."""
+        began_at = time.time()
+        await self._run(item)
+        if self.timeline is not None:
+            with self.timeline.open("a") as file:
+                file.write(f"{began_at} {time.time()}\n")
+
+    async def _run(self, item: Item) -> None:
         self.begun.append(item.prompt_id)
         self.moments[item.prompt_id, "begun"].set()
         self.interrupted = False
