@@ -1,5 +1,7 @@
 """Every text of the window, in one table."""
 
+import html
+import re
 from enum import Enum
 
 from PySide6.QtCore import QCoreApplication
@@ -7,9 +9,10 @@ from PySide6.QtCore import QCoreApplication
 from shared.jobs.stage import StageName
 from shared.jobs.state import JobState
 
-__all__ = ["Text", "counted", "eta", "job_state", "plain", "say", "sentence", "stage"]
+__all__ = ["Text", "counted", "eta", "job_state", "linked", "plain", "say", "sentence", "stage"]
 
 _CONTEXT = "Safelight"
+_ADDRESS = re.compile(r"https://([\w.-]+\.\w+)/[^\s;]*")
 
 
 class Text(Enum):
@@ -185,6 +188,11 @@ def sentence(text: str) -> str:
     """With a capital where it begins with a word; the name of a file stays as it is."""
     first = text.partition(" ")[0].rstrip(",;:")
     return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
+def linked(text: str) -> str:
+    """As rich text, an address in it as a link that names no more than its site."""
+    return _ADDRESS.sub(r'<a href="\g<0>">\1</a>', html.escape(text, quote=True))
 
 
 def job_state(state: JobState) -> str:

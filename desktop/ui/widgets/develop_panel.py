@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.state.session import Session
-from desktop.ui.messages import Text, counted, say, sentence
+from desktop.ui.messages import Text, counted, linked, say, sentence
 from desktop.ui.theme import small_font, title_font
 from desktop.ui.widgets.destination import Destination
 from desktop.ui.widgets.parameter_form import ParameterForm
@@ -32,6 +32,10 @@ class DevelopPanel(QFrame):
         self._name = QLabel()
         self._name.setFont(title_font(self.font(), points=3))
         self._summary, self._trouble = _wrapped("muted"), _wrapped("trouble")
+        self._trouble.setTextFormat(Qt.TextFormat.RichText)
+        self._trouble.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self._trouble.setOpenExternalLinks(True)
+        self.trouble = ""
         self._chips = tuple(_chip() for _ in range(3))
         self.form = ParameterForm(session.form)
         self.form.help_wanted.connect(self._show_help)
@@ -73,17 +77,14 @@ class DevelopPanel(QFrame):
         """What to do next, as the user reads it."""
         return self._why.text()
 
-    @property
-    def trouble(self) -> str:
-        return self._trouble.text()
-
     def _show_preset(self) -> None:
         preset = self._session.preset
         if preset is None:
             return
         self._name.setText(preset.name)
         self._summary.setText(preset.summary)
-        self._trouble.setText(sentence(preset.unavailable or ""))
+        self.trouble = sentence(preset.unavailable or "")
+        self._trouble.setText(linked(self.trouble))
         self._trouble.setVisible(preset.unavailable is not None)
         self._show_chips(preset)
         self._show_help("")

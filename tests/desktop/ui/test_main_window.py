@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 from desktop.state.session import Session
 from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
+from desktop.ui.messages import linked
 from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.views import DevelopRequest, EngineView
 from shared.jobs.state import JobState
@@ -66,6 +67,18 @@ def test_a_preset_that_cannot_run_says_why(window: MainWindow, session: Session)
 
     assert _desk(window).develop_panel.trouble == reason
     assert not session.can_develop()
+
+
+def test_where_a_model_comes_from_is_a_link() -> None:
+    reason = "a & b is missing; put it into models/, from https://models.example/a/b.safetensors"
+
+    assert linked(reason) == (
+        "a &amp; b is missing; put it into models/, "
+        'from <a href="https://models.example/a/b.safetensors">models.example</a>'
+    )
+    assert linked("nobody answers at http://127.0.0.1:8188: start it") == (
+        "nobody answers at http://127.0.0.1:8188: start it"
+    )
 
 
 def test_a_sample_can_be_tried(window: MainWindow, session: Session, tmp_path: Path, qtbot: QtBot) -> None:
