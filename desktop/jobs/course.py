@@ -3,41 +3,33 @@
 import asyncio
 import contextlib
 import sqlite3
-import tempfile
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar, assert_never
 
 from desktop.catalog import Catalog
 from desktop.jobs.absence import check_source_folder
 from desktop.jobs.causes import plain_cause
 from desktop.jobs.closing import Closing
-from desktop.jobs.colour import in_srgb
 from desktop.jobs.delivery import Deliverer
 from desktop.jobs.placing import DeliveryBlocked
+from desktop.jobs.preparing import prepared_run
 from desktop.jobs.queue import JobChange, JobQueue
 from desktop.jobs.recovery import NextStep, may_run_again, next_step
 from desktop.jobs.reuse import made_before
 from desktop.jobs.sources import SourceChanged, SourceUnreadable, checked_input, given_inputs
 from desktop.store import jobs as rows
 from desktop.store.database import Database
-from desktop.store.job import DeliveredOutput, EngineChoice, GraphRecipe, Job, JobError, PresetRecipe
+from desktop.store.job import DeliveredOutput, GraphRecipe, Job, JobError, PresetRecipe
 from desktop.store.twins import begin_copy
 from shared.engines.base import (
     Engine,
     EngineUnavailable,
-    GraphInput,
-    GraphWork,
     InputFile,
-    PresetWork,
     RunLost,
     Ticket,
-    Work,
 )
-from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import FatalError, SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.jobs.events import (
@@ -53,7 +45,7 @@ from shared.jobs.events import (
     TerminalEvent,
 )
 from shared.jobs.state import JobState
-from shared.media import BrokenMedia, verify_image
+from shared.media import BrokenMedia
 from shared.presets.bundle import Preset
 
 __all__ = ["Course", "NotJournalled", "RunTimedOut"]
@@ -171,14 +163,13 @@ class Course:
         cancel: asyncio.Event,
         journalled: asyncio.Future[bool] | None = None,
     ) -> Job:
-        attempt = job.attempt + 1
-        async with _in_their_colours(files, preset) as ready:
-            preparing = asyncio.create_task(_prepared(job, engine, _work(job, preset, ready, attempt)))
-            async with _dropped_on_error(preparing):
-                if journalled is not None and not await journalled:
-                    raise NotJournalled
-                self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
-                ticket = await _unless_cancelled(preparing, cancel)
+        preparing = asyncio.create_task(prepared_run(job, preset, files, engine))
+        async with _dropped_on_error(preparing):
+            if journalled is not None and not await journalled:
+                raise NotJournalled
+            attempt = job.attempt + 1
+            self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
+            ticket = await _unless_cancelled(preparing, cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)
@@ -337,46 +328,6 @@ async def _source_changed(database: Database, job: Job) -> bool:
     return False
 
 
-async def _prepared(job: Job, engine: Engine, work: Work) -> Ticket:
-    """The ticket of a run that may start. Raises BrokenMedia.
-
-    Of a hot folder's files only the headers are known so far. The built-in engine decodes them
-    first of all; what goes to another one is decoded here while it is sent.
-    """
-    if job.order.ledger_key is None or engine.name == EngineChoice.BUILTIN:
-        return await engine.prepare(work)
-    decoding = asyncio.create_task(asyncio.to_thread(_decode, job))
-    try:
-        ticket = await engine.prepare(work)
-    except BaseException:
-        await asyncio.wait([decoding])
-        raise
-    try:
-        await decoding
-    except SafelightError:
-        with contextlib.suppress(SafelightError):
-            await engine.forget(ticket)
-        raise
-    return ticket
-
-
-def _decode(job: Job) -> None:
-    for item in job.order.inputs:
-        verify_image(item.path)
-
-
-@asynccontextmanager
-async def _in_their_colours(
-    files: Sequence[InputFile], preset: Preset | None
-) -> AsyncIterator[Sequence[InputFile]]:
-    """While inside, the files as the preset wants them: models know nothing but sRGB."""
-    if preset is None or preset.manifest.instant(NODE_CLASSES):
-        yield files
-        return
-    with tempfile.TemporaryDirectory(prefix="safelight-") as folder:
-        yield [await asyncio.to_thread(in_srgb, file, Path(folder)) for file in files]
-
-
 @asynccontextmanager
 async def _dropped_on_error(task: asyncio.Task[_T]) -> AsyncIterator[None]:
     try:
@@ -419,27 +370,6 @@ async def _cancelling(engine: Engine, ticket: Ticket, cancel: asyncio.Event) -> 
         await asyncio.wait([task])
     if not task.cancelled():
         task.result()
-
-
-def _work(job: Job, preset: Preset | None, files: Sequence[InputFile], attempt: int) -> Work:
-    match job.order.recipe:
-        case PresetRecipe() as recipe if preset is not None:
-            by_slot: defaultdict[str, tuple[InputFile, ...]] = defaultdict(tuple)
-            for item, file in zip(job.order.inputs, files, strict=True):
-                by_slot[item.slot] += (file,)
-            return PresetWork(
-                job_id=job.id, attempt=attempt, preset=preset, values=recipe.values, inputs=dict(by_slot)
-            )
-        case GraphRecipe() as recipe:
-            placed = zip(job.order.inputs, files, strict=True)
-            return GraphWork(
-                job_id=job.id,
-                attempt=attempt,
-                graph=recipe.graph,
-                inputs=tuple(GraphInput(item.slot, item.field or "image", file) for item, file in placed),
-            )
-        case _:
-            raise _NoTicket(f"job {job.id} names a preset that was not loaded")
 
 
 def _ticket(job: Job) -> Ticket:
