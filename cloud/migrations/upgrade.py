@@ -13,6 +13,7 @@ from cloud.repositories.sqlite import sqlite_engine
 __all__ = ["migrate_postgres", "migrate_sqlite", "newest_version", "upgrade"]
 
 _LOCK = 0x5AFE1165
+_PATIENCE = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 
 
 def migrate_sqlite(path: Path) -> None:
@@ -31,8 +32,8 @@ async def migrate_postgres(url: str) -> None:
     engine = postgres_engine(url, connections=1)
     try:
         async with engine.begin() as connection:
-            await connection.execute(text("SELECT set_config('lock_timeout', '0', true)"))
-            await connection.execute(text("SELECT set_config('statement_timeout', '0', true)"))
+            for patience in _PATIENCE:
+                await connection.execute(text(f"SELECT set_config('{patience}', '0', true)"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             await connection.run_sync(upgrade)
     finally:

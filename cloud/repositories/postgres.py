@@ -21,12 +21,14 @@ _TRIES = 5
 _POOL_TIMEOUT_S = 2.0
 _AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _BUSY = frozenset({"55P03", "53300"})  # lock timeout, too many connections
+# A process that freezes in the midst of a transaction loses it, and its locks, before those who wait
+# for them give up.
 _SERVER_SETTINGS = {
     "application_name": "safelight",
     "jit": "off",
     "lock_timeout": "5000",
     "statement_timeout": "15000",
-    "idle_in_transaction_session_timeout": "15000",
+    "idle_in_transaction_session_timeout": "3000",
 }
 
 
