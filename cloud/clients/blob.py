@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shared.errors import FatalError, TransientError
+from shared.failpoints import failpoint
 from shared.files import flush_folder, staged_file
 from shared.ids import new_id
 
@@ -240,7 +241,9 @@ class LocalBlobStore:
             path = Path(shutil.move(path, self._staging / f"{os.getpid()}-{path.name}"))
         with path.open("rb") as file:
             os.fsync(file.fileno())
+        failpoint("blob.flushed")
         path.replace(target)
+        failpoint("blob.named")
         flush_folder(target.parent)
 
 

@@ -23,6 +23,7 @@ from cloud.services.endings import Ending, Endings
 from cloud.services.recipes import Making, recipe_of
 from shared.engines.base import Ticket
 from shared.errors import TransientError
+from shared.failpoints import failpoint
 from shared.jobs.events import (
     Cancelled,
     Completed,
@@ -105,6 +106,7 @@ class Attempts:
 
         def work(unit: Unit) -> Claim | None:
             claim = unit.claims.claim_oldest(lane, worker, self._rules.lease, server=server)
+            failpoint("claim.taken")
             return _taken(unit, claim, server)
 
         return await self._claimed(work)
@@ -132,6 +134,7 @@ class Attempts:
 
         asked = await self._database.write(work)
         if asked is not None:
+            failpoint("ask_back.committed")
             await self._queue.ring(Bell.CANCELS)
         return asked
 
@@ -159,8 +162,10 @@ class Attempts:
         def work(unit: Unit) -> None:
             held = _still(unit.claims.begin(ref), ref)
             self._add_event(unit, held, Started(**self._head(ref), engine=engine, server=server))
+            failpoint("begin.written")
 
         await self._database.write(work)
+        failpoint("begin.committed")
         await self._queue.ring(Bell.EVENTS)
 
     async def set_stage(self, ref: AttemptRef, stage: StageName) -> None:
@@ -200,24 +205,29 @@ class Attempts:
             if making is not None:
                 unit.artifacts.touch(held.lane.account_id, making.input_digests)
             self._end(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
+            failpoint("complete.written")
 
         await self._database.write(work)
+        failpoint("complete.committed")
         await self._queue.ring(Bell.EVENTS)
 
     async def fail(self, ref: AttemptRef, *, code: str, message: str, retryable: bool) -> None:
         """For good: `retryable` says whether the user may find that a new job works."""
         await self._database.write(lambda unit: self._fail(unit, ref, code, message, retryable))
+        failpoint("fail.committed")
         await self._queue.ring(Bell.EVENTS)
 
     async def cancelled(self, ref: AttemptRef) -> None:
         """The engine has stopped, as the user asked."""
         await self._database.write(lambda unit: self._cancel(unit, ref, AttemptEnd.CANCELLED))
+        failpoint("cancelled.committed")
         await self._queue.ring(Bell.EVENTS)
 
     async def release(self, ref: AttemptRef, *, reason: str) -> None:
         """Give the job back unfinished, by no fault of its own: the attempt does not count.
         A job that is no longer wanted ends cancelled."""
         await self._database.write(lambda unit: self._give_back(unit, ref, AttemptEnd.RELEASED, reason))
+        failpoint("release.committed")
         await self._ring_all()
 
     async def break_off(self, ref: AttemptRef, *, code: str, reason: str, avoid: str | None = None) -> None:
@@ -227,11 +237,13 @@ class Attempts:
             self._give_back(unit, ref, AttemptEnd.BROKEN_OFF, reason, code=code, avoid=avoid)
 
         await self._database.write(work)
+        failpoint("break_off.committed")
         await self._ring_all()
 
     async def reap_all(self) -> int:
         """For a process that is the only one, before it works: whatever is held was held by the dead."""
         await self._database.write(lambda unit: unit.claims.expire_all())
+        failpoint("reap.expired")
         total = 0
         while count := await self.reap():
             total += count
@@ -252,10 +264,13 @@ class Attempts:
                     crashes=attempt.crashes + counts,
                     suspect=attempt.begun,
                 )
+            if lost:
+                failpoint("reap.written")
             return len(lost)
 
         count = await self._database.write(work)
         if count:
+            failpoint("reap.committed")
             await self._ring_all()
         return count
 

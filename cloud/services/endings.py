@@ -10,6 +10,7 @@ from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.repositories.waiting import EndedJob
 from cloud.services.credits import settle
+from shared.failpoints import failpoint
 from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, TerminalEvent
 from shared.jobs.state import JobState
@@ -75,6 +76,7 @@ class Endings:
                 unit.run_times.add_of(ending.job_id)
             if ending.price:
                 settle(unit, ending.job_id, ending.state)
+                failpoint("ending.settled")
         for batch_id, ended in groupby(endings, key=lambda ending: ending.batch_id):
             if batch_id is not None:
                 _count(unit, batch_id, tuple(ended))

@@ -61,6 +61,7 @@ class Leading:
     async def leave(self, worker: str) -> None:
         """The worker ends: others lead at once."""
         await self._database.write(lambda unit: unit.leads.leave(worker))
+        failpoint("server.left")
         await self._queue.ring(Bell.SERVERS)
 
     async def forget_workers(self) -> int:
@@ -112,6 +113,7 @@ class Leading:
             return unit.servers.find(name)
 
         noted = await self._database.write(work)
+        failpoint("server.failure_noted")
         await self._queue.ring(Bell.JOBS)  # others may take what this one cannot
         return noted
 

@@ -36,6 +36,7 @@ class EventPublisher:
         published = 0
         events = await self._database.write(partial(_next, ()))
         while events:
+            failpoint("publisher.numbered")
             for event in events:
                 await self._tell(event)
             failpoint("publisher.told")

@@ -12,6 +12,7 @@ from cloud.services.endings import Ending, Endings
 from cloud.services.model_choices import chosen_models
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
+from shared.failpoints import failpoint
 from shared.jobs.events import Expired, Failed
 from shared.jobs.state import JobState
 from shared.presets.bundle import Preset
@@ -63,6 +64,7 @@ class Waiting:
         total = 0
         while count := await self._database.write(work):
             total += count
+            failpoint("refuse.committed")
         if total:
             await self._queue.ring(Bell.EVENTS)
         return total
@@ -85,6 +87,7 @@ class Waiting:
         total = 0
         while count := await self._database.write(work):
             total += count
+            failpoint("expire.committed")
         if total:
             await self._queue.ring(Bell.EVENTS)
         return total

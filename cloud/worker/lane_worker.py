@@ -232,9 +232,11 @@ class LaneWorker:
             )
 
     async def _drain(self) -> None:
+        failpoint("drain.begun")
         if self._running:
             await asyncio.wait(self._running, timeout=self._grace_s)
         self.give_up(Reason.DRAINED)
+        failpoint("drain.given_up")
         if self._running:
             await asyncio.wait(self._running, timeout=self._rules.lease.total_seconds())
 

@@ -334,6 +334,7 @@ class AttemptRunner:
             await self._engine.forget(ticket)
         except TransientError as error:
             _log.warning("run_not_forgotten", run=ticket.run_id, error=error.code)
+        failpoint("attempt.forgotten")
 
     async def _persist(self, write: Callable[[], Awaitable[_T]]) -> _T:
         """Until the database took it; the fence of the lease bounds the wait."""

@@ -1,4 +1,4 @@
-"""A process that freezes (SIGSTOP, a paused virtual machine) in the midst of a transaction keeps its locks."""
+"""A process that freezes (SIGSTOP, a paused machine) in the midst of a transaction keeps its locks."""
 
 import asyncio
 import threading
