@@ -37,6 +37,7 @@ from cloud.services.quotes import Quotes
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.servers import Servers
+from cloud.services.run_files import RunFiles
 from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
@@ -196,6 +197,9 @@ class Factory:
 
     def servers(self) -> Servers:
         return Servers(database=self._context.database, queue=self._context.queue, box=self._context.box)
+
+    def run_files(self) -> RunFiles:
+        return RunFiles(database=self._context.database, folder=self._context.settings.data_dir / "engines")
 
     def shares(self) -> Shares:
         return Shares(

@@ -70,6 +70,16 @@ class ArtifactRows:
         rows = self._connection.execute(_FIND, {"owner": account_id, "wanted": list(digests)})
         return tuple(ArtifactRecord(**{**row._mapping, "state": ArtifactState(row.state)}) for row in rows)
 
+    def for_use(self, account_id: str, digests: Collection[str]) -> tuple[ArtifactRecord, ...]:
+        """Those there are, for jobs that are written in this transaction: none of them goes before its
+        jobs have ended."""
+        found = self.find_all(account_id, digests)
+        condemned = [artifact.digest for artifact in found if artifact.condemned_at is not None]
+        if not condemned:
+            return found
+        self.touch(account_id, condemned)
+        return self.find_all(account_id, digests)
+
     def touch(self, account_id: str, digests: Collection[str]) -> int:
         """They are kept for as long again, condemned or not; how many there were to keep."""
         touched = self._connection.execute(

@@ -24,6 +24,7 @@ from cloud.repositories.places import PlaceRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows
+from cloud.repositories.tickets import TicketRows
 from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
@@ -52,6 +53,7 @@ class Unit:
         self.servers = ServerRows(connection, clock)
         self.shares = ShareRows(connection, clock)
         self.standing = StandingRows(connection, clock, self.servers)
+        self.tickets = TicketRows(connection)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 
     def schema_version(self) -> str:

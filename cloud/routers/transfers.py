@@ -1,12 +1,12 @@
 """Bytes in and out by signed links, which need no key."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
 
+from cloud.factory import Factory
 from cloud.routers.answers import BINARY, declared_bytes, errors
+from cloud.routers.byte_answers import BytesOut, answer_bytes
 from cloud.routers.callers import Made
 
 __all__ = ["router"]
@@ -32,14 +32,26 @@ async def upload_bytes(token: _Token, request: Request, factory: Made) -> None:
     response_class=Response,
     responses={**errors(403, 404, 422), 200: {"description": "The bytes", **BINARY}},
 )
-async def download_bytes(token: _Token, factory: Made) -> Response:
+async def download_bytes(token: _Token, request: Request, factory: Made) -> Response:
+    """The bytes, or parts of them by `Range`; where the store serves them itself, the way there."""
+    return await _downloaded(token, request, factory)
+
+
+@router.head("/downloads/{token}", responses=errors(403, 404, 422))
+async def look_at_bytes(token: _Token, request: Request, factory: Made) -> Response:
+    """Only what can be said of them."""
+    return await _downloaded(token, request, factory)
+
+
+async def _downloaded(token: str, request: Request, factory: Factory) -> Response:
     stored = await factory.artifacts().open(token)
-    if stored.link is not None:
-        return RedirectResponse(stored.link)
-    name = quote(stored.permission.name, safe="")
-    headers = {
-        "Content-Length": str(stored.permission.bytes),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-        "Cache-Control": "private, max-age=300, immutable",
-    }
-    return StreamingResponse(stored.chunks, headers=headers, media_type=stored.permission.media_type)
+    permission = stored.permission
+    out = BytesOut(
+        digest=permission.digest,
+        size=permission.bytes,
+        media_type=permission.media_type,
+        name=permission.name,
+        link=stored.link,
+        read=stored.read,
+    )
+    return answer_bytes(request, out, cache="private, max-age=300, immutable")

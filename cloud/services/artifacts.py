@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
@@ -17,11 +17,12 @@ from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
-from cloud.services.links import Links
+from cloud.services.links import REDIRECT_VALID_FOR, Links
 from cloud.services.plans import entitlements_of
 from cloud.services.signing import Download, LinkSigner, Upload
 from cloud.services.views import artifact_view
 from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
+from shared.failpoints import failpoint
 from shared.files import staged_file
 
 __all__ = ["Artifacts", "Stored"]
@@ -35,7 +36,7 @@ class Stored:
     """Bytes on their way to a client; with `link`, the client is to fetch them there."""
 
     permission: Download
-    chunks: AsyncIterator[bytes]
+    read: Callable[[int, int], AsyncIterator[bytes]]
     link: str | None
 
 
@@ -79,6 +80,7 @@ class Artifacts:
         with staged_file(self._blobs.staging_folder) as (file, path):
             await _receive(chunks, file, permission)
             await self._blobs.adopt(artifact_key(permission.account_id, permission.digest), path)
+        failpoint("artifact.received")
 
     async def take(
         self, caller: Caller, digest: str, declared: int | None, chunks: AsyncIterator[bytes]
@@ -101,6 +103,7 @@ class Artifacts:
             _require_pixels(caller, found)
             if isinstance(found, Findings):
                 await self._blobs.adopt(artifact_key(caller.account_id, digest), path)
+                failpoint("artifact.stored")
         return await self._view(caller, await self._noted(caller.account_id, digest, found, size=declared))
 
     async def complete(self, caller: Caller, digest: str) -> Artifact:
@@ -117,8 +120,10 @@ class Artifacts:
             raise Conflict("the bytes of this artifact have not arrived; send them to its upload link first")
         async with self._blobs.as_file(key) as path:
             found = await self._inspector.inspect(path, digest=digest, size=record.bytes)
+        failpoint("artifact.inspected")
         _require_pixels(caller, found)
         record = await self._noted(caller.account_id, digest, found, size=record.bytes)
+        failpoint("artifact.noted")
         if isinstance(found, Refusal):
             await self._blobs.delete(key)
         return await self._view(caller, record)
@@ -130,9 +135,13 @@ class Artifacts:
         if await self._blobs.size(key) is None:
             raise NotFound("these bytes are no longer stored")
         link = await self._blobs.download_link(
-            key, name=permission.name, media_type=permission.media_type, valid_for=self._link_valid_for
+            key, name=permission.name, media_type=permission.media_type, valid_for=REDIRECT_VALID_FOR
         )
-        return Stored(permission, self._blobs.stream(key), link.url if link else None)
+        return Stored(
+            permission=permission,
+            read=lambda start, end: self._blobs.stream(key, start=start, end=end),
+            link=None if link is None else link.url,
+        )
 
     async def _found(self, caller: Caller, digest: str) -> ArtifactRecord:
         record = await self._database.read(lambda unit: unit.artifacts.find(caller.account_id, digest))

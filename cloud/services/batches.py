@@ -155,7 +155,7 @@ class Batches:
         """Raises what names the item and the field."""
         digests = _digests(items)
         artifacts = {
-            artifact.digest: artifact for artifact in unit.artifacts.find_all(caller.account_id, digests)
+            artifact.digest: artifact for artifact in unit.artifacts.for_use(caller.account_id, digests)
         }
         jobs = []
         for index, item in enumerate(items):

@@ -146,7 +146,7 @@ class Jobs:
 
 def _artifacts(unit: Unit, caller: Caller, item: Item) -> dict[str, ArtifactRecord]:
     digests = {file.digest for files in item.inputs.values() for file in files}
-    return {artifact.digest: artifact for artifact in unit.artifacts.find_all(caller.account_id, digests)}
+    return {artifact.digest: artifact for artifact in unit.artifacts.for_use(caller.account_id, digests)}
 
 
 def _found(unit: Unit, caller: Caller, job_id: str) -> JobRecord:

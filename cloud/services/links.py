@@ -1,14 +1,16 @@
 """The URLs that answers carry; absolute ones, from the settings and never from a request."""
 
+from datetime import timedelta
 from urllib.parse import quote
 
 from cloud.services.signing import Download, LinkSigner, Upload
 from shared.api.artifacts import Link
 from shared.media import extension_for
 
-__all__ = ["API", "Links"]
+__all__ = ["API", "REDIRECT_VALID_FOR", "Links"]
 
 API = "/api/v1"
+REDIRECT_VALID_FOR = timedelta(seconds=60)  # where the store itself serves the bytes
 
 
 class Links:

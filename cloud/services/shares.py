@@ -20,7 +20,7 @@ from cloud.repositories.shares import NewShare, SharedFile, ShareRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.links import Links
+from cloud.services.links import REDIRECT_VALID_FOR, Links
 from shared.api.artifacts import ArtifactState
 from shared.api.shares import Share, ShareMade, SharePage, ShareRequest
 from shared.failpoints import failpoint
@@ -32,7 +32,6 @@ __all__ = ["Shares", "Shown"]
 
 _log = structlog.get_logger(__name__)
 _TOKEN_BYTES = 32
-_REDIRECT_VALID_FOR = timedelta(seconds=60)  # a revoked link shows nothing for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Shares:
             raise LinkExpired("this link has expired or was revoked; ask for a new one")
         key = artifact_key(file.account_id, file.digest)
         link = await self._blobs.download_link(
-            key, name=file.name, media_type=file.media_type, valid_for=_REDIRECT_VALID_FOR
+            key, name=file.name, media_type=file.media_type, valid_for=REDIRECT_VALID_FOR
         )
         return Shown(
             file=file,

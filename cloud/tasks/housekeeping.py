@@ -25,9 +25,13 @@ def _reaping(context: ProcessContext) -> Chore:
     return Chore("reap", context.settings.reap_every_s, Factory(context).attempts().reap)
 
 
-def _sweeping(context: ProcessContext) -> Chore:
+def _sweeping(context: ProcessContext) -> tuple[Chore, ...]:
     """Too long for a turn, and files left behind are this machine's own."""
-    return Chore("sweep", _SWEEP_EVERY_S, Factory(context).collection().sweep)
+    factory = Factory(context)
+    return (
+        Chore("sweep_artifacts", _SWEEP_EVERY_S, factory.collection().sweep),
+        Chore("sweep_runs", _SWEEP_EVERY_S, factory.run_files().sweep),
+    )
 
 
 def chores(context: ProcessContext) -> tuple[Chore, ...]:
@@ -48,7 +52,7 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
 
 async def keep_house(context: ProcessContext) -> None:
     """Until cancelled."""
-    own = (_reaping(context), _sweeping(context))
+    own = (_reaping(context), *_sweeping(context))
     async with asyncio.TaskGroup() as house:
         if context.settings.redis_url is None:
             house.create_task(run_on_timers((*own, *chores(context))), name="timers")

@@ -76,7 +76,7 @@ class AsyncTransport:
             headers=_headers(request, self._key),
         )
         try:
-            response = await self._client.send(built, stream=True)
+            response = await self._client.send(built, stream=True, follow_redirects=_goes_on(request))
             try:
                 digest = None
                 if request.sink is not None and response.is_success:
@@ -137,6 +137,7 @@ class BlockingTransport:
                 json=request.json,
                 content=_chunks(request.upload) if request.upload is not None else None,
                 headers=_headers(request, self._key),
+                follow_redirects=_goes_on(request),
             ) as response:
                 digest = None
                 if request.sink is not None and response.is_success:
@@ -158,6 +159,11 @@ def key_headers(api_key: str) -> dict[str, str]:
 
 def _url(request: Request, server_url: str) -> str:
     return request.url if request.signed else server_url.rstrip("/") + request.url
+
+
+def _goes_on(request: Request) -> bool:
+    """Signed links to bytes may lead on to the store that has them; nothing else leads anywhere."""
+    return request.signed and request.sink is not None
 
 
 def _headers(request: Request, key: Mapping[str, str]) -> httpx.Headers:

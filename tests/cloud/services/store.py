@@ -79,21 +79,20 @@ class Store:
         return await self.blobs.size(artifact_key(self.account, digest)) is not None
 
     async def job(self, digest: str) -> str:
-        """That waits, with the artifact as its input."""
+        return await self.database.write(lambda unit: self.add_job(unit, digest))
+
+    def add_job(self, unit: Unit, digest: str) -> str:
+        """One that waits, with the artifact as its input."""
         job_id, lane = new_id(), Lane("builtin", 0, self.account, "noir")
-
-        def add(unit: Unit) -> None:
-            unit.jobs.add(
-                NewJob(
-                    id=job_id,
-                    lane=lane,
-                    preset_version="1.0.0",
-                    preset_digest="d" * 64,
-                    values={},
-                    inputs={"photo": (InputName(digest, "a.png"),)},
-                )
+        unit.jobs.add(
+            NewJob(
+                id=job_id,
+                lane=lane,
+                preset_version="1.0.0",
+                preset_digest="d" * 64,
+                values={},
+                inputs={"photo": (InputName(digest, "a.png"),)},
             )
-            unit.lanes.enter(lane)
-
-        await self.database.write(add)
+        )
+        unit.lanes.enter(lane)
         return job_id

@@ -11,6 +11,7 @@ from cloud.clients.blob import BlobUnavailable, artifact_key
 from cloud.errors import BeingDeleted
 from cloud.repositories.collection import ArtifactKey, Leaving
 from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
 from cloud.services.plans import Plan, entitlements_of
 from shared.files import digest_bytes, staged_file
 from shared.ids import new_id
@@ -204,3 +205,32 @@ async def test_store_that_is_away_loses_nothing(
     store.later(GRACE)
     assert await store.collection.collect() == 1
     assert not await store.has_bytes(digest)
+
+
+async def test_submission_of_a_condemned_artifact_keeps_it(store: Store) -> None:
+    digest = await store.artifact()
+    store.later(KEPT + DAY)
+    await store.collection.collect()
+    [found] = await store.database.write(lambda unit: unit.artifacts.for_use(store.account, [digest]))
+    assert found.condemned_at is None
+    store.later(GRACE)
+    assert await store.collection.collect() == 0
+    assert await store.has_bytes(digest)
+
+
+async def test_submission_and_deletion_in_the_same_moment_agree(store: Store) -> None:
+    """Either the job finds no artifact, or its artifact stays."""
+    for number in range(20):
+        digest = await store.artifact(f"picture {number}".encode())
+        store.later(KEPT + DAY)
+        await store.collection.collect()
+        store.later(GRACE)
+
+        def submit(unit: Unit, digest: str = digest) -> bool:
+            found = unit.artifacts.for_use(store.account, [digest])
+            if found:
+                store.add_job(unit, digest)
+            return bool(found)
+
+        taken, _gone = await asyncio.gather(store.database.write(submit), store.collection.collect())
+        assert await store.has_bytes(digest) == taken
