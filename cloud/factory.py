@@ -25,6 +25,8 @@ from cloud.services.credits import Credits
 from cloud.services.drafts import Drafts
 from cloud.services.endings import Endings
 from cloud.services.event_streams import EventStreams
+from cloud.services.graph_drafts import GraphDrafts
+from cloud.services.graph_policy import DEFAULT_CLASSES, GraphLimits
 from cloud.services.health import Health
 from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
@@ -36,8 +38,8 @@ from cloud.services.publisher import EventPublisher
 from cloud.services.quotes import Quotes
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
-from cloud.services.servers import Servers
 from cloud.services.run_files import RunFiles
+from cloud.services.servers import Servers
 from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
@@ -101,13 +103,6 @@ class Factory:
     def attempt_rules(self) -> AttemptRules:
         return AttemptRules(lease=timedelta(seconds=self._context.settings.lease_s))
 
-    def credits(self) -> Credits:
-        return Credits(
-            database=self._context.database,
-            link=self._context.settings.credits_link,
-            utcnow=self._context.utcnow,
-        )
-
     def batches(self) -> Batches:
         return Batches(
             database=self._context.database,
@@ -159,6 +154,7 @@ class Factory:
             endings=self._endings(),
             accepting=self._accepting(),
             drafts=self._drafts(),
+            graphs=self._graph_drafts(),
             presets=self.presets(),
             links=self._links(),
             utcnow=self._context.utcnow,
@@ -236,6 +232,20 @@ class Factory:
             pricing=self._context.pricing,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             link=self._context.settings.credits_link,
+        )
+
+    def _graph_drafts(self) -> GraphDrafts:
+        settings = self._context.settings
+        return GraphDrafts(
+            limits=GraphLimits(
+                classes=DEFAULT_CLASSES | frozenset(settings.graph_classes),
+                bytes=settings.graph_max_bytes,
+                nodes=settings.graph_max_nodes,
+                depth=settings.graph_max_depth,
+            ),
+            pricing=self._context.pricing,
+            price=settings.graph_price,
+            link=settings.credits_link,
         )
 
     def _endings(self) -> Endings:

@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
     credits_per_s: Annotated[float, Field(gt=0)] = 0.1  # of a server's time, where prices are measured
     credits_per_s_by_class: dict[str, Annotated[float, Field(gt=0)]] = {}
+    graph_classes: _Words = ()  # node classes that raw graphs may use beside the usual ones
+    graph_max_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024
+    graph_max_nodes: Annotated[int, Field(ge=1)] = 200
+    graph_max_depth: Annotated[int, Field(ge=1)] = 100
+    graph_price: Annotated[int, Field(ge=0)] = 5  # credits, until the graph's own runs were measured
     credits_url: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
     allowed_hosts: _Words = ("127.0.0.1", "localhost", "[::1]")  # beside the one of public_url
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()

@@ -66,6 +66,7 @@ def _claiming(*which: ColumnElement[bool], server: BindParameter[str] | None = N
             _J.preset_digest,
             _J["values"],
             _J.inputs,
+            _J.graph,
             _J.alone,
             _J.pool,
             _J.priority,

@@ -70,7 +70,8 @@ class PreviousAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A job as a worker takes it. An `alone` one must not share the worker with others."""
+    """A job as a worker takes it. An `alone` one must not share the worker with others. `graph` is JSON,
+    where there is one instead of a preset."""
 
     ref: AttemptRef
     lane: Lane
@@ -79,6 +80,7 @@ class Claim:
     values: Mapping[str, JsonValue]
     inputs: Mapping[str, tuple[InputName, ...]]
     alone: bool
+    graph: str | None = None
     previous: tuple[PreviousAttempt, ...] = ()
 
 
@@ -155,6 +157,7 @@ class ClaimRows:
             values=row._mapping["values"],
             inputs=inputs_of(row.inputs),
             alone=row.alone,
+            graph=row.graph,
             previous=self._previous(ref) if ref.number > 1 else (),
         )
 

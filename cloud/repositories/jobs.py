@@ -46,6 +46,7 @@ class NewJob:
     expires_in: timedelta | None = None
     batch_id: str | None = None
     batch_index: int | None = None
+    graph: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,11 @@ class JobRows:
         )
         return tuple(_record(row._mapping, {}) for row in rows)
 
+    def graph_of(self, job_id: str) -> str | None:
+        """As JSON; None where the job runs a preset."""
+        graph: str | None = self._connection.execute(select(_J.graph).where(_J.id == job_id)).scalar_one()
+        return graph
+
     def attempts(self, job_id: str) -> tuple[AttemptRecord, ...]:
         """The first one first."""
         rows = self._connection.execute(
@@ -245,6 +251,7 @@ def _row(job: NewJob) -> dict[str, Any]:
         "expected_s": job.expected_s,
         "batch_id": job.batch_id,
         "batch_index": job.batch_index,
+        "graph": job.graph,
     }
 
 

@@ -19,8 +19,8 @@ from cloud.repositories.keys import KeyRows
 from cloud.repositories.lanes import LaneRows
 from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
-from cloud.repositories.run_times import RunTimeRows
 from cloud.repositories.places import PlaceRows
+from cloud.repositories.run_times import RunTimeRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows

@@ -9,7 +9,7 @@ from cloud.services.plans import Entitlements
 from shared.api.artifacts import ArtifactState
 from shared.presets.manifest import InputKind, InputLimits, Manifest, PresetInput
 
-__all__ = ["check_inputs", "check_sizes"]
+__all__ = ["check_inputs", "check_pictures", "check_sizes"]
 
 
 def check_inputs(
@@ -28,6 +28,22 @@ def check_inputs(
         _check_count(item, len(files))
         for file in files:
             _check_file(item, file, known.get(file.digest))
+
+
+def check_pictures(given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]) -> None:
+    """Each place of a raw graph takes one picture. Raises InvalidRequest or InputNotReady."""
+    for place, files in given.items():
+        field = f"inputs.{place}"
+        if len(files) != 1:
+            raise InvalidRequest(f"{place} takes one file, not {len(files)}", field=field)
+        for file in files:
+            artifact = _ready(field, file, known.get(file.digest))
+            if not _is_kind(InputKind.IMAGE, artifact.media_type or ""):
+                raise InvalidRequest(
+                    f"{place} takes an image, and {file.name} is {artifact.media_type}",
+                    field=field,
+                    file=file.name,
+                )
 
 
 def check_sizes(
@@ -66,15 +82,9 @@ def _check_count(item: PresetInput, count: int) -> None:
         )
 
 
-def _check_file(item: PresetInput, file: InputName, artifact: ArtifactRecord | None) -> None:
+def _check_file(item: PresetInput, file: InputName, found: ArtifactRecord | None) -> None:
     field = f"inputs.{item.id}"
-    if artifact is None or artifact.state is not ArtifactState.READY:
-        raise InputNotReady(
-            f"{file.name} has not been uploaded, or was refused; POST it to /artifacts first",
-            field=field,
-            file=file.name,
-            digest=file.digest,
-        )
+    artifact = _ready(field, file, found)
     if not _is_kind(item.kind, artifact.media_type or ""):
         raise InvalidRequest(
             f"{item.label} ({item.id}) takes a {item.kind}, and {file.name} is {artifact.media_type}",
@@ -82,6 +92,17 @@ def _check_file(item: PresetInput, file: InputName, artifact: ArtifactRecord | N
             file=file.name,
         )
     _check_limits(item.limits, field, file, artifact)
+
+
+def _ready(field: str, file: InputName, artifact: ArtifactRecord | None) -> ArtifactRecord:
+    if artifact is None or artifact.state is not ArtifactState.READY:
+        raise InputNotReady(
+            f"{file.name} has not been uploaded, or was refused; POST it to /artifacts first",
+            field=field,
+            file=file.name,
+            digest=file.digest,
+        )
+    return artifact
 
 
 def _check_limits(limits: InputLimits, field: str, file: InputName, artifact: ArtifactRecord) -> None:

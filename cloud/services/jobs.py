@@ -1,7 +1,8 @@
 """Jobs as their account sees and changes them."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
@@ -13,16 +14,21 @@ from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, input_names
+from cloud.services.drafts import Drafts, Item, Terms, input_names
 from cloud.services.endings import Ending, Endings
+from cloud.services.graph_drafts import GraphDrafts
+from cloud.services.lane_needs import GRAPH
 from cloud.services.links import Links
 from cloud.services.presets import Presets
+from cloud.services.pricing import Price
 from cloud.services.request_digest import request_digest
 from cloud.services.views import job_detail, job_view
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest, Priority
+from shared.errors import JsonValue
 from shared.ids import derived_key, new_id
 from shared.jobs.events import Cancelled
 from shared.jobs.state import JobState
+from shared.presets.bundle import Preset
 
 __all__ = ["Jobs"]
 
@@ -36,6 +42,7 @@ class Jobs:
         endings: Endings,
         accepting: Accepting,
         drafts: Drafts,
+        graphs: GraphDrafts,
         presets: Presets,
         links: Links,
         utcnow: Callable[[], datetime],
@@ -45,6 +52,7 @@ class Jobs:
         self._endings = endings
         self._accepting = accepting
         self._drafts = drafts
+        self._graphs = graphs
         self._presets = presets
         self._links = links
         self._utcnow = utcnow
@@ -125,23 +133,57 @@ class Jobs:
     def _new_job(
         self, unit: Unit, caller: Caller, request: JobRequest, job_id: str, key: str | None
     ) -> NewJob:
-        preset = self._presets.chosen(request.preset, request.preset_version)
-        terms = self._drafts.terms(
-            caller,
-            self._drafts.price(unit, preset),
-            priority=request.priority,
-            expires_in_s=request.expires_in_s,
-            max_price=request.max_price,
-        )
+        wanted = _Wanted(request.priority, request.expires_in_s, request.max_price)
         item = Item(job_id, request.values, input_names(request.inputs))
-        return self._drafts.job(caller, preset, terms, item, _artifacts(unit, caller, item), key=key)
+        if request.graph is not None:
+            return self._graph_job(unit, caller, request.graph, item, wanted, key)
+        preset = self._presets.chosen(request.preset or "", request.preset_version)
+        return self._preset_job(unit, caller, preset, item, wanted, key)
 
     def _retry_of(self, unit: Unit, caller: Caller, job: JobRecord, job_id: str, key: str | None) -> NewJob:
-        preset = self._presets.chosen(job.preset_id, None)
-        price = self._drafts.price(unit, preset)
-        terms = self._drafts.terms(caller, price, priority=Priority.NORMAL, expires_in_s=None, max_price=None)
         item = Item(job_id, job.values, job.inputs, retry_of=job.id)
+        if job.preset_id == GRAPH:
+            graph = json.loads(unit.jobs.graph_of(job.id) or "{}")
+            return self._graph_job(unit, caller, graph, item, _Wanted(), key)
+        preset = self._presets.chosen(job.preset_id, None)
+        return self._preset_job(unit, caller, preset, item, _Wanted(), key)
+
+    def _preset_job(
+        self, unit: Unit, caller: Caller, preset: Preset, item: Item, wanted: "_Wanted", key: str | None
+    ) -> NewJob:
+        terms = self._terms(caller, self._drafts.price(unit, preset), wanted)
         return self._drafts.job(caller, preset, terms, item, _artifacts(unit, caller, item), key=key)
+
+    def _graph_job(
+        self,
+        unit: Unit,
+        caller: Caller,
+        data: Mapping[str, JsonValue],
+        item: Item,
+        wanted: "_Wanted",
+        key: str | None,
+    ) -> NewJob:
+        graph = self._graphs.graph(caller, data, item)
+        terms = self._terms(caller, self._graphs.price(unit, graph), wanted)
+        return self._graphs.job(caller, graph, terms, item, _artifacts(unit, caller, item), key=key)
+
+    def _terms(self, caller: Caller, price: Price, wanted: "_Wanted") -> Terms:
+        return self._drafts.terms(
+            caller,
+            price,
+            priority=wanted.priority,
+            expires_in_s=wanted.expires_in_s,
+            max_price=wanted.max_price,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the request says of how its job is taken."""
+
+    priority: Priority = Priority.NORMAL
+    expires_in_s: int | None = None
+    max_price: int | None = None
 
 
 def _artifacts(unit: Unit, caller: Caller, item: Item) -> dict[str, ArtifactRecord]:

@@ -9,14 +9,14 @@ from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.servers import ServerRecord
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
-from cloud.services.model_choices import chosen_models
+from cloud.services.lane_needs import GRAPH, lacking, lane_title
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.failpoints import failpoint
 from shared.jobs.events import Expired, Failed
 from shared.jobs.state import JobState
 from shared.presets.bundle import Preset
-from shared.presets.requirement import Missing, missing_requirements
+from shared.presets.requirement import Missing
 
 __all__ = ["NO_SERVER", "Waiting", "lacking_everywhere"]
 
@@ -46,10 +46,8 @@ class Waiting:
 
     async def refuse(self, lane: LaneHead) -> int:
         """Fail the jobs of the lane if every server of its pool was asked since, and none can run them."""
-        preset = self._presets.get(lane.preset)
-        if preset is None:
+        if lane.preset != GRAPH and lane.preset not in self._presets:
             return 0
-        choices = chosen_models(lane.models)
 
         def work(unit: Unit) -> int:
             said = unit.servers.capabilities(lane.pool)
@@ -58,8 +56,10 @@ class Waiting:
                 for server in unit.servers.all(pool=lane.pool)
                 if _counts(server, said)
             ]
-            missing = lacking_everywhere([_missing(preset, choices, can) for can in asked])
-            return self._fail_lane(unit, lane, preset, missing) if missing else 0
+            missing = lacking_everywhere(
+                [None if can is None else lacking(lane, self._presets, can) for can in asked]
+            )
+            return self._fail_lane(unit, lane, missing) if missing else 0
 
         total = 0
         while count := await self._database.write(work):
@@ -92,9 +92,9 @@ class Waiting:
             await self._queue.ring(Bell.EVENTS)
         return total
 
-    def _fail_lane(self, unit: Unit, lane: Lane, preset: Preset, missing: Sequence[Missing]) -> int:
+    def _fail_lane(self, unit: Unit, lane: Lane, missing: Sequence[Missing]) -> int:
         needs = "; ".join(item.message for item in missing)
-        message = f"no server can run {preset.manifest.name}: {needs}"
+        message = f"no server can run {lane_title(lane, self._presets)}: {needs}"
         ended = unit.waiting.end_lane(
             lane,
             JobState.FAILED,
@@ -148,9 +148,3 @@ def _said_since(
     capabilities, at = said
     is_old = at < since and server.breaker.state is BreakerState.CLOSED
     return None if is_old else capabilities
-
-
-def _missing(
-    preset: Preset, choices: Mapping[str, str], can: Capabilities | None
-) -> tuple[Missing, ...] | None:
-    return None if can is None else missing_requirements(preset, can.node_classes, can.models, choices)

@@ -9,7 +9,7 @@ from cloud.repositories.leads import WORKER_ALIVE
 from cloud.repositories.standing import Standing
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Operator, Scope
-from cloud.services.model_choices import chosen_models
+from cloud.services.lane_needs import lacking
 from cloud.services.plans import Plan, entitlements_of
 from cloud.services.waiting_words import (
     JobFacts,
@@ -21,7 +21,7 @@ from cloud.services.waiting_words import (
 from shared.api.waiting import JobWaiting, ServerWhy
 from shared.engines.base import Capabilities
 from shared.presets.bundle import Preset
-from shared.presets.requirement import Missing, missing_requirements
+from shared.presets.requirement import Missing
 
 __all__ = ["Why"]
 
@@ -88,10 +88,7 @@ class Why:
         return ServerWhy(server=name, reasons=reasons_of_server(facts))
 
     def _missing(self, lane: Lane, can: Capabilities | None) -> tuple[Missing, ...] | None:
-        preset = self._presets.get(lane.preset)
-        if can is None or preset is None:
-            return None
-        return missing_requirements(preset, can.node_classes, can.models, chosen_models(lane.models))
+        return None if can is None else lacking(lane, self._presets, can)
 
 
 def _can(said: Mapping[str, tuple[Capabilities, object]], standing: Standing) -> Capabilities | None:

@@ -1,12 +1,15 @@
 """A claimed job as work for an engine: its preset, its values and its input files."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Mapping
 
 from cloud.clients.blob import BlobStore, artifact_key
 from cloud.repositories.claims import Claim
+from cloud.repositories.jobs import InputName
 from cloud.services.recipes import Making, making_of
-from shared.engines.base import InputFile, PresetWork, WorkRefused
+from shared.comfy.graph import parse_graph
+from shared.engines.base import GraphInput, GraphWork, InputFile, PresetWork, Work, WorkRefused
 from shared.presets.bundle import Preset
 
 __all__ = ["InputFiles"]
@@ -20,32 +23,28 @@ class InputFiles:
         self._presets = presets
 
     @contextlib.asynccontextmanager
-    async def work(self, claim: Claim) -> AsyncIterator[PresetWork]:
+    async def work(self, claim: Claim) -> AsyncIterator[Work]:
         """The files are there until the end of the block. Raises WorkRefused, BlobMissing."""
-        preset = self._preset(claim)
+        preset = self._preset(claim) if claim.graph is None else None
         async with contextlib.AsyncExitStack() as stack:
             inputs = {
-                name: tuple(
-                    [
-                        InputFile(
-                            await stack.enter_async_context(
-                                self._blobs.as_file(artifact_key(claim.lane.account_id, file.digest))
-                            ),
-                            file.digest,
-                            file.name,
-                        )
-                        for file in files
-                    ]
-                )
+                name: tuple([await self._file(claim, file, stack) for file in files])
                 for name, files in claim.inputs.items()
             }
-            yield PresetWork(
-                job_id=claim.ref.job_id,
-                attempt=claim.ref.number,
-                preset=preset,
-                values=claim.values,
-                inputs=inputs,
-            )
+            if preset is None:
+                yield _graph_work(claim, inputs)
+            else:
+                yield PresetWork(
+                    job_id=claim.ref.job_id,
+                    attempt=claim.ref.number,
+                    preset=preset,
+                    values=claim.values,
+                    inputs=inputs,
+                )
+
+    async def _file(self, claim: Claim, file: InputName, stack: contextlib.AsyncExitStack) -> InputFile:
+        key = artifact_key(claim.lane.account_id, file.digest)
+        return InputFile(await stack.enter_async_context(self._blobs.as_file(key)), file.digest, file.name)
 
     def limit_s(self, claim: Claim) -> float:
         """How long its run may take, from its start."""
@@ -65,3 +64,14 @@ class InputFiles:
                 field="preset",
             )
         return preset
+
+
+def _graph_work(claim: Claim, inputs: Mapping[str, tuple[InputFile, ...]]) -> GraphWork:
+    """Its inputs are named after the node and the input that they go to."""
+    places = ((name.rpartition("."), file) for name, files in inputs.items() for file in files)
+    return GraphWork(
+        job_id=claim.ref.job_id,
+        attempt=claim.ref.number,
+        graph=parse_graph(json.loads(claim.graph or "{}")),
+        inputs=tuple(GraphInput(node, name, file) for (node, _, name), file in places),
+    )

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloud.repositories.lanes import Lane
-from cloud.services.model_choices import chosen_models
+from cloud.services.lane_needs import lacking
 from shared.engines.base import Capabilities, Engine
 from shared.presets.bundle import Preset
-from shared.presets.requirement import missing_requirements
 
 __all__ = ["Seat", "can_run"]
 
@@ -27,9 +26,5 @@ class Seat:
 
 
 def can_run(lane: Lane, presets: Mapping[str, Preset], capabilities: Capabilities) -> bool:
-    """Whether nothing is missing for the lane's preset with the models that its jobs chose."""
-    preset = presets.get(lane.preset)
-    if preset is None:
-        return False
-    choices = chosen_models(lane.models)
-    return not missing_requirements(preset, capabilities.node_classes, capabilities.models, choices)
+    """Whether nothing is missing for what the lane's jobs need."""
+    return lacking(lane, presets, capabilities) == ()

@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared.api.artifacts import Digest, Link
 from shared.api.credits import Receipt
@@ -48,19 +48,31 @@ class JobInput(BaseModel):
 class JobRequest(BaseModel):
     """One preset on named inputs. `values` not given are the preset's defaults.
 
+    Accounts that may do so send a `graph`, in ComfyUI's API format, instead of a preset; each file that
+    it loads is an input named after its place there, like `12.image`.
+
     With `preset_version`, the job is refused where the server has another version; with `max_price`,
     where it would cost more. It expires if it has waited for `expires_in_s`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preset: PresetId
+    preset: PresetId | None = None
     preset_version: Annotated[str, Field(max_length=50)] | None = None
+    graph: Annotated[dict[str, JsonValue], Field(min_length=1, max_length=1000)] | None = None
     inputs: Annotated[dict[str, Annotated[list[JobInput], Field(max_length=64)]], Field(max_length=16)]
     values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}
     priority: Priority = Priority.NORMAL
     expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
     max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.preset is None) == (self.graph is None):
+            raise ValueError("name a preset, or send a graph")
+        if self.graph is not None and (self.values or self.preset_version is not None):
+            raise ValueError("a graph has its values in itself; leave out values and preset_version")
+        return self
 
 
 class JobAccepted(BaseModel):
