@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.breaker import BreakerRules
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.endings import Endings
+from cloud.services.graph_policy import GraphLimits, admitted
+from cloud.services.lane_needs import GRAPH, graph_needs
 from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
 from cloud.services.servers import Servers
@@ -194,6 +197,31 @@ class Shop:
         await self.database.write(work)
         if ring:
             await self.queue.ring(Bell.JOBS)
+        return job_id
+
+    async def submit_graph(self, data: Mapping[str, JsonValue], place: str) -> str:
+        """With the photo at `place`."""
+        job_id = new_id()
+        digest, size = await self._stored(PHOTO)
+        graph = admitted(data, [place], GraphLimits())
+        lane = Lane("builtin", 0, ACCOUNT, GRAPH, graph_needs(graph))
+        job = NewJob(
+            id=job_id,
+            lane=lane,
+            preset_version="1",
+            preset_digest=graph.digest,
+            values={},
+            inputs={place: (InputName(digest, PHOTO.name),)},
+            graph=json.dumps(graph.graph.to_json()),
+        )
+
+        def work(unit: Unit) -> None:
+            unit.artifacts.add_made(ACCOUNT, digest, size, ArtifactFacts("image/jpeg"))
+            unit.jobs.add(job)
+            unit.lanes.enter(lane)
+
+        await self.database.write(work)
+        await self.queue.ring(Bell.JOBS)
         return job_id
 
     async def _stored(self, photo: Path) -> tuple[str, int]:
