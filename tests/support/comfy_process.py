@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.comfy_server.server import ComfyServer
 
-__all__ = ["comfy_process", "make_comfy_folder"]
+__all__ = ["ComfyProcess", "comfy_process", "make_comfy_folder"]
 
 _TOP = Path(__file__).parents[2]
 
@@ -28,6 +28,31 @@ def comfy_process(*, timeline: Path | None = None) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.terminate()
+
+
+class ComfyProcess:
+    """A stand-in that may be killed, and started again at the same address."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.support.comfy_process", "--port", str(self._port)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TOP)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        self._port = int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def make_comfy_folder(folder: Path, *, before: str = "") -> Path:
