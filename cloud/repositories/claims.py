@@ -18,6 +18,7 @@ from cloud.repositories.now import NOW, Clock
 from cloud.repositories.servers import SEEN_LATELY
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
+from cloud.tables.server import SERVERS
 from shared.errors import JsonValue
 from shared.jobs.events import Output, StageName
 from shared.jobs.state import JobState, may_become
@@ -35,6 +36,7 @@ __all__ = [
 
 _J = JOBS.c
 _A = ATTEMPTS.c
+_CLASS_LENGTH = 100
 _MOMENT = timedelta(seconds=1)
 _RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
@@ -181,7 +183,12 @@ class ClaimRows:
         return self._update(ref, _RUNNING, attempt=_J.attempt)
 
     def store_ticket(self, ref: AttemptRef, engine: str, server: str | None, ticket: str) -> None:
-        self._connection.execute(_attempt(ref).values(engine=engine, server=server, ticket=ticket))
+        device = select(func.substr(SERVERS.c.device, 1, _CLASS_LENGTH)).where(SERVERS.c.name == server)
+        self._connection.execute(
+            _attempt(ref).values(
+                engine=engine, server=server, server_class=device.scalar_subquery(), ticket=ticket
+            )
+        )
 
     def begin(self, ref: AttemptRef) -> Held | None:
         """Execution begins now."""

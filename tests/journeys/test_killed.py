@@ -84,6 +84,10 @@ def test_the_api_killed_before_and_after_the_commit(cluster: Cluster, failpoint:
         cluster.post(key=key)
     assert dying.wait(60) == -signal.SIGKILL
     assert len(cluster.rows("SELECT id FROM jobs WHERE idempotency_key = $1", key)) == kept
+    [counted] = cluster.rows(
+        "SELECT count(*) AS jobs, (SELECT sum(jobs) FROM credit_balances) AS paid FROM jobs"
+    )
+    assert counted["jobs"] == counted["paid"]
     cluster.serve()
     job_id = cluster.submit(key=key)
     rows = cluster.rows("SELECT id FROM jobs WHERE idempotency_key = $1", key)

@@ -5,8 +5,11 @@ import pytest
 from cloud.repositories.claims import Claim
 from cloud.repositories.database import Database
 from cloud.repositories.run_times import RunTime
+from cloud.repositories.servers import NewServer, ServerFacts
+from cloud.repositories.unit import Unit
 from cloud.services.pricing import Offer, Pricing, Rates, price_of
 from shared.engines.base import Ticket
+from shared.ids import new_id
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.services.desk import Desk
 
@@ -83,3 +86,24 @@ async def test_price_is_looked_up_anew_after_a_while(database: Database) -> None
     assert await expected() is None
     now = 31.0
     assert await expected() is not None
+
+
+async def test_class_of_a_server_is_its_device(database: Database) -> None:
+    desk = Desk(database)
+    account = await desk.account()
+    [job_id] = await desk.jobs(account)
+    gpu = NewServer(
+        id=new_id(), name="gpu", url="http://gpu", credential=None, pool="comfy", capacity=1, labels={}
+    )
+
+    def work(unit: Unit) -> None:
+        unit.servers.add(gpu)
+        unit.servers.note_facts("gpu", ServerFacts(device="NVIDIA H200"))
+
+    await database.write(work)
+    claim = await desk.claim()
+    ticket = Ticket(engine="comfy", run_id="r", job_id=job_id, attempt=1)
+    await desk.attempts.store_ticket(claim.ref, ticket, server="gpu")
+
+    [attempt] = await database.read(lambda unit: unit.jobs.attempts(job_id))
+    assert (attempt.engine, attempt.server_class) == ("comfy", "NVIDIA H200")
