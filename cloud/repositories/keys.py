@@ -3,11 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, String, and_, bindparam, func, insert, or_, select, update
 
-from cloud.repositories.now import Clock
+from cloud.repositories.now import NOW, SEEN_SINCE, Clock
 from cloud.tables.account import ACCOUNTS, API_KEYS
 
 __all__ = ["KeyRecord", "KeyRows"]
@@ -32,6 +31,7 @@ class KeyRecord:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    requests_per_minute: int | None
     usable: bool
     use_noted: bool
     plan: str
@@ -53,6 +53,7 @@ class KeyRows:
         digest: str,
         scopes: Collection[str],
         valid_for: timedelta | None,
+        requests_per_minute: int | None = None,
     ) -> None:
         self._connection.execute(
             insert(API_KEYS).values(
@@ -64,19 +65,20 @@ class KeyRows:
                 scopes=sorted(scopes),
                 created_at=self._clock.now(),
                 expires_at=None if valid_for is None else self._clock.now(valid_for),
+                requests_per_minute=requests_per_minute,
             )
         )
 
     def find(self, digest: str) -> KeyRecord | None:
-        row = self._connection.execute(self._select().where(API_KEYS.c.digest == digest)).one_or_none()
+        row = self._connection.execute(_FIND, {"wanted": digest, **self._moments()}).one_or_none()
         return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
 
     def is_usable(self, key_id: str) -> bool:
-        row = self._connection.execute(self._select().where(API_KEYS.c.id == key_id)).one_or_none()
+        row = self._connection.execute(_KEYS.where(API_KEYS.c.id == key_id), self._moments()).one_or_none()
         return row is not None and bool(row.usable)
 
     def all(self) -> tuple[KeyRecord, ...]:
-        rows = self._connection.execute(self._select().order_by(API_KEYS.c.created_at))
+        rows = self._connection.execute(_KEYS.order_by(API_KEYS.c.created_at), self._moments())
         return tuple(KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows)
 
     def revoke(self, key_id: str) -> bool:
@@ -94,17 +96,19 @@ class KeyRows:
             update(API_KEYS).where(API_KEYS.c.id == key_id).values(last_used_at=self._clock.now())
         )
 
-    def _select(self) -> Select[Any]:
-        now = self._clock.now()
-        return select(
-            API_KEYS,
-            and_(
-                API_KEYS.c.revoked_at.is_(None),
-                or_(API_KEYS.c.expires_at.is_(None), API_KEYS.c.expires_at > now),
-            ).label("usable"),
-            func.coalesce(API_KEYS.c.last_used_at > self._clock.now(-_USE_NOTED_EVERY), False).label(
-                "use_noted"
-            ),
-            ACCOUNTS.c.plan,
-            ACCOUNTS.c.graphs_allowed,
-        ).join(ACCOUNTS, ACCOUNTS.c.id == API_KEYS.c.account_id)
+    def _moments(self) -> dict[str, float | str]:
+        return self._clock.stamps | self._clock.stamps_since(_USE_NOTED_EVERY)
+
+
+# Built once: keys are looked up with every request.
+_KEYS = select(
+    API_KEYS,
+    and_(
+        API_KEYS.c.revoked_at.is_(None),
+        or_(API_KEYS.c.expires_at.is_(None), API_KEYS.c.expires_at > NOW),
+    ).label("usable"),
+    func.coalesce(API_KEYS.c.last_used_at > SEEN_SINCE, False).label("use_noted"),
+    ACCOUNTS.c.plan,
+    ACCOUNTS.c.graphs_allowed,
+).join(ACCOUNTS, ACCOUNTS.c.id == API_KEYS.c.account_id)
+_FIND = _KEYS.where(API_KEYS.c.digest == bindparam("wanted", type_=String))

@@ -9,7 +9,7 @@ from sqlmodel import Field, SQLModel
 from cloud.tables.base import METADATA
 from cloud.tables.types import JsonText, Moment
 
-__all__ = ["ACCOUNTS", "API_KEYS", "MEMBERS", "USERS"]
+__all__ = ["ACCOUNTS", "API_KEYS", "MEMBERS", "STREAM_TICKETS", "USERS"]
 
 
 class AccountRow(SQLModel, table=True):
@@ -44,7 +44,10 @@ class MemberRow(SQLModel, table=True):
 
 
 class ApiKeyRow(SQLModel, table=True):
-    """`digest` is the SHA-256 of the key, which is kept nowhere; `prefix` is what of it may be shown."""
+    """`digest` is the SHA-256 of the key, which is kept nowhere; `prefix` is what of it may be shown.
+
+    `requests_per_minute` is a limit of its own, beside that of the account's plan.
+    """
 
     __tablename__ = "api_keys"
     id: str = Field(primary_key=True, max_length=36)
@@ -57,9 +60,20 @@ class ApiKeyRow(SQLModel, table=True):
     expires_at: datetime | None = Field(sa_type=Moment, default=None)
     revoked_at: datetime | None = Field(sa_type=Moment, default=None)
     last_used_at: datetime | None = Field(sa_type=Moment, default=None)
+    requests_per_minute: int | None = None
+
+
+class StreamTicketRow(SQLModel, table=True):
+    """Opens one stream, once, in a key's stead; the ticket itself is kept nowhere."""
+
+    __tablename__ = "stream_tickets"
+    digest: str = Field(primary_key=True, max_length=64)
+    key_id: str = Field(foreign_key="api_keys.id", max_length=36)
+    expires_at: datetime = Field(sa_type=Moment, index=True)
 
 
 ACCOUNTS: Table = METADATA.tables["accounts"]
 USERS: Table = METADATA.tables["users"]
 MEMBERS: Table = METADATA.tables["members"]
 API_KEYS: Table = METADATA.tables["api_keys"]
+STREAM_TICKETS: Table = METADATA.tables["stream_tickets"]

@@ -23,6 +23,7 @@ class AuditEntryRow(SQLModel, table=True):
     action: str = Field(max_length=50)
     subject: str = Field(sa_type=Text)
     details: Any = Field(sa_type=JsonText)
+    request_id: str | None = Field(max_length=128, default=None)
 
 
 AUDIT_ENTRIES: Table = METADATA.tables["audit_entries"]

@@ -25,6 +25,7 @@ class JobRow(SQLModel, table=True):
     not share a worker, since it may be to blame. `server` has the job, or was left with a run of it;
     `avoid` is one where it failed; `hand_back_at` is since when another server would take it.
     `price` and what it rests on are fixed at submission; `graph` is there instead of a preset.
+    `request_id` and `trace` (W3C's traceparent) are those of the request that submitted it.
     """
 
     __tablename__ = "jobs"
@@ -82,6 +83,8 @@ class JobRow(SQLModel, table=True):
     batch_id: str | None = Field(max_length=36, default=None)
     batch_index: int | None = None
     graph: str | None = Field(sa_type=Text, default=None)
+    request_id: str | None = Field(max_length=128, default=None)
+    trace: str | None = Field(max_length=55, default=None)
 
 
 class AttemptRow(SQLModel, table=True):
