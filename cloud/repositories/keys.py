@@ -74,8 +74,12 @@ class KeyRows:
         return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
 
     def is_usable(self, key_id: str) -> bool:
+        key = self.by_id(key_id)
+        return key is not None and key.usable
+
+    def by_id(self, key_id: str) -> KeyRecord | None:
         row = self._connection.execute(_KEYS.where(API_KEYS.c.id == key_id), self._moments()).one_or_none()
-        return row is not None and bool(row.usable)
+        return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
 
     def all(self) -> tuple[KeyRecord, ...]:
         rows = self._connection.execute(_KEYS.order_by(API_KEYS.c.created_at), self._moments())
