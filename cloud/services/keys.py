@@ -1,5 +1,6 @@
 """API keys: made and revoked by the operator, checked with every request."""
 
+import contextlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
 from cloud.services.plans import Plan
+from shared.errors import TransientError
 from shared.ids import new_id
 
-__all__ = ["Keys", "NewKey"]
+__all__ = ["Keys", "NewKey", "caller_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -45,13 +47,18 @@ class Keys:
         if key is None or not secrets.compare_digest(key.digest, digest) or not key.usable:
             raise refusal
         if not key.use_noted:
-            await self._database.write(lambda unit: unit.keys.note_use(key.id))
-        return Caller(
-            key.account_id, key.id, frozenset(key.scopes), Plan(key.plan), graphs_allowed=key.graphs_allowed
-        )
+            with contextlib.suppress(TransientError):  # whoever only reads needs no place to write
+                await self._database.write(lambda unit: unit.keys.note_use(key.id))
+        return caller_of(key)
 
     async def create(
-        self, *, email: str | None, name: str, scopes: Collection[str], valid_for: timedelta | None
+        self,
+        *,
+        email: str | None,
+        name: str,
+        scopes: Collection[str],
+        valid_for: timedelta | None,
+        requests_per_minute: int | None = None,
     ) -> NewKey:
         """For the first account of the user with this address, or of the only user there is."""
         unknown = set(scopes) - set(Scope)
@@ -69,6 +76,7 @@ class Keys:
                 digest=key_digest(text),
                 scopes=scopes,
                 valid_for=valid_for,
+                requests_per_minute=requests_per_minute,
             )
             return NewKey(key_id, text, user.account_id)
 
@@ -83,6 +91,17 @@ class Keys:
         if not await self._database.write(lambda unit: unit.keys.revoke(key_id)):
             raise NotFound(f"there is no key {key_id}", key=key_id)
         _log.info("key_revoked", key=key_id)
+
+
+def caller_of(key: KeyRecord) -> Caller:
+    return Caller(
+        key.account_id,
+        key.id,
+        frozenset(key.scopes),
+        Plan(key.plan),
+        graphs_allowed=key.graphs_allowed,
+        requests_per_minute=key.requests_per_minute,
+    )
 
 
 def _chosen(users: Collection[User], email: str | None) -> User:

@@ -1,0 +1,256 @@
+"""Submissions while the database is full, busy, or undoes one of two that wait for each other."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from cloud.errors import Fenced
+from cloud.migrations.upgrade import migrate_postgres
+from cloud.repositories.unit import Unit
+from cloud.services.plans import Plan
+from shared.jobs.events import Output, OutputKind
+from tests.cloud.api import PRESET, Api, Client, open_api, settings_for
+from tests.support.full_disk import small_disk
+from tests.support.postgres import PostgresServer
+
+OUTPUT = Output("9", 0, OutputKind.IMAGE, "a.png", "image/png", 10, "b" * 64, 4, 4)
+HELD_S = 4.0
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_exhausted_connections_are_said_within_two_seconds(database_url: str, tmp_path: Path) -> None:
+    """And nothing is left of it once they are free."""
+    async with open_api(settings_for(database_url, tmp_path, database_connections=2)) as api:
+        client = await api.client()
+        body = await client.body()
+
+        def hold(unit: Unit) -> None:
+            unit.connection.execute(text(f"SELECT pg_sleep({HELD_S})"))
+
+        holding = [asyncio.create_task(api.context.database.write(hold)) for _ in range(2)]
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        answers = await asyncio.gather(*(client.submit(body, key=f"k{number}") for number in range(5)))
+        took = time.monotonic() - begun
+        await asyncio.gather(*holding)
+
+        assert {answer.status_code for answer in answers} <= {409, 503}
+        assert all("Retry-After" in answer.headers for answer in answers)
+        assert took < HELD_S - 0.5
+        assert (await client.call("GET", "/jobs")).json()["jobs"] == []
+        assert [(await client.submit(body, key=f"k{number}")).status_code for number in range(5)] == [202] * 5
+
+
+@contextlib.asynccontextmanager
+async def _on_a_small_disk(server: PostgresServer) -> AsyncIterator[str]:
+    """The URL of a database that has a disk of its own; the log of the server has not."""
+    with small_disk(megabytes=32) as disk:
+        await server.fetch(f"CREATE TABLESPACE small LOCATION '{disk}'", "postgres")
+        await server.fetch("CREATE DATABASE small TABLESPACE small STRATEGY FILE_COPY", "postgres")
+        try:
+            yield f"postgresql+asyncpg://safelight@127.0.0.1:{server.port}/small"
+        finally:
+            await server.fetch("DROP TABLE IF EXISTS filler", "small")
+            await server.fetch("DROP DATABASE small WITH (FORCE)", "postgres")
+            await server.fetch("DROP TABLESPACE small", "postgres")
+
+
+async def test_full_disk_refuses_writes_and_lets_one_read(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    async with _on_a_small_disk(postgres_server) as url:
+        await migrate_postgres(url)
+        async with open_api(settings_for(url, tmp_path)) as api:
+            client = await api.client()
+            body = await client.body()
+            kept = (await client.submit(body)).json()["id"]
+            await postgres_server.fetch("CHECKPOINT", "small")  # what is there has its place
+            await _fill(postgres_server)
+
+            answers = [await client.submit(body, key=f"k{number}") for number in range(200)]
+            refused = [answer for answer in answers if answer.status_code != 202]
+            assert refused  # the last page of each table may have had some room
+            assert {answer.status_code for answer in refused} == {503}
+            assert all("Retry-After" in answer.headers for answer in refused)
+            assert (await client.call("GET", f"/jobs/{kept}")).status_code == 200
+
+            await postgres_server.fetch("DROP TABLE filler", "small")
+            again = [await client.submit(body, key=f"k{number}") for number in range(200)]
+            assert {answer.status_code for answer in again} == {202}
+            assert await _counts(api, client) == {"queued": 201}
+
+
+async def _fill(server: PostgresServer) -> None:
+    await server.fetch("CREATE TABLE filler (data text)", "small")
+    for rows in (4000, 400, 40, 4, 1):
+        while await _has_room(server, rows):
+            pass
+
+
+async def _has_room(server: PostgresServer, rows: int) -> bool:
+    try:
+        await server.fetch(
+            "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", "small", rows
+        )
+    except asyncpg.DiskFullError:
+        return False
+    return True
+
+
+async def test_a_storm_of_everything_leaves_everything_in_order(database_url: str, tmp_path: Path) -> None:
+    """Submitted, cancelled, claimed, ended and expired at once: no fault, no lost job, no lost credit."""
+    async with open_api(settings_for(database_url, tmp_path), price=1) as api:
+        client = await api.client(plan=Plan.STUDIO)
+        storm = _Storm(api, client, random.Random(7))
+        await storm.prepare()
+        await asyncio.gather(*(storm.rage(25) for _ in range(8)))
+
+        assert storm.faults == []
+        assert await api.factory.credits().audit() == ()
+        await _check_lanes(api)
+        await storm.finish()
+        assert await api.factory.credits().audit() == ()
+        balance = (await client.call("GET", "/credits")).json()
+        counts = await _counts(api, client)
+        assert balance["reserved"] == 0
+        assert balance["credits_per_month"] - balance["available"] == counts.get("completed", 0)
+        assert set(counts) <= {"completed", "failed", "cancelled", "expired"}
+        await _check_batches(api)
+
+
+class _Storm:
+    """Does one thing after another, at random."""
+
+    def __init__(self, api: Api, client: Client, chance: random.Random) -> None:
+        self.api = api
+        self.client = client
+        self.chance = chance
+        self.faults: list[str] = []
+        self.jobs: list[str] = []
+        self.batches: list[str] = []
+        self.body: dict[str, Any] = {}
+
+    async def prepare(self) -> None:
+        self.body = await self.client.body()
+
+    async def rage(self, steps: int) -> None:
+        acts = (
+            self.submit,
+            self.submit_batch,
+            self.cancel,
+            self.cancel_batch,
+            self.work,
+            self.work,
+            self.reap,
+        )
+        for _ in range(steps):
+            await self.chance.choice(acts)()
+
+    async def submit(self) -> None:
+        answer = await self.client.submit(self.body)
+        self._note(answer)
+        if answer.status_code == 202:
+            self.jobs.append(answer.json()["id"])
+
+    async def submit_batch(self) -> None:
+        items = [{"inputs": self.body["inputs"]}] * self.chance.randint(1, 6)
+        answer = await self.client.call("POST", "/batches", json={"preset": PRESET, "items": items})
+        self._note(answer)
+        if answer.status_code == 202:
+            self.batches.append(answer.json()["id"])
+
+    async def cancel(self) -> None:
+        if self.jobs:
+            self._note(await self.client.call("POST", f"/jobs/{self.chance.choice(self.jobs)}/cancel"))
+
+    async def cancel_batch(self) -> None:
+        if self.batches:
+            self._note(await self.client.call("POST", f"/batches/{self.chance.choice(self.batches)}/cancel"))
+
+    async def work(self) -> None:
+        attempts = self.api.factory.attempts()
+        lanes = (await attempts.backlog(("builtin",))).lanes
+        claim = await attempts.claim(lanes[0], worker="w") if lanes else None
+        if claim is None:
+            return
+        with contextlib.suppress(Fenced):
+            match self.chance.randint(0, 3):
+                case 0:
+                    await attempts.fail(claim.ref, code="x", message="x", retryable=False)
+                case 1:
+                    await attempts.release(claim.ref, reason="a storm")
+                case _:
+                    await attempts.begin_saving(claim.ref)
+                    await attempts.complete(claim.ref, [OUTPUT])
+
+    async def reap(self) -> None:
+        await self.api.factory.attempts().reap()
+        await self.api.factory.waiting().expire()
+
+    async def finish(self) -> None:
+        """Until nothing waits."""
+        while (await self.api.factory.attempts().backlog(("builtin",))).lanes:
+            await self.work()
+
+    def _note(self, answer: Any) -> None:
+        if answer.status_code >= 500:
+            self.faults.append(answer.text)
+
+
+async def _counts(api: Api, client: Client) -> dict[str, int]:
+    def work(unit: Unit) -> list[str]:
+        rows = unit.connection.execute(
+            text("SELECT state FROM jobs WHERE account_id = :account"), {"account": client.account_id}
+        )
+        return [row.state for row in rows]
+
+    return dict(Counter(await api.context.database.read(work)))
+
+
+async def _check_lanes(api: Api) -> None:
+    """Each lane counts exactly the jobs that wait in it."""
+
+    def work(unit: Unit) -> tuple[set[Any], set[Any]]:
+        queued = unit.connection.execute(
+            text(
+                "SELECT account_id, priority, models, count(*) FROM jobs WHERE state = 'queued' "
+                "GROUP BY account_id, priority, models"
+            )
+        )
+        lanes = unit.connection.execute(text("SELECT account_id, priority, models, waiting FROM lanes"))
+        return {tuple(row) for row in queued}, {tuple(row) for row in lanes}
+
+    queued, lanes = await api.context.database.read(work)
+    assert lanes == queued
+
+
+async def _check_batches(api: Api) -> None:
+    """Each has counted its jobs, and told of its end once."""
+
+    def work(unit: Unit) -> list[Any]:
+        return list(
+            unit.connection.execute(
+                text(
+                    "SELECT total, completed, failed, cancelled, expired, "
+                    "(SELECT count(*) FROM jobs WHERE batch_id = batches.id "
+                    "AND state = 'completed') AS done, "
+                    "(SELECT count(*) FROM events WHERE kind = 'batch_completed' "
+                    "AND body LIKE '%' || batches.id || '%') AS told FROM batches"
+                )
+            )
+        )
+
+    batches = await api.context.database.read(work)
+    assert batches
+    for batch in batches:
+        ended = batch.completed + batch.failed + batch.cancelled + batch.expired
+        assert (ended, batch.done, batch.told) == (batch.total, batch.completed, 1)
