@@ -2,20 +2,24 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
-from sqlalchemy import Connection, and_, exists, func, select, update
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
-from cloud.repositories.claims import AttemptRef
+from cloud.repositories.claims import AttemptEnd, AttemptRef
 from cloud.repositories.lanes import Backlog, Lane
 from cloud.repositories.now import Clock
 from cloud.repositories.servers import ServerRecord, ServerRows
-from cloud.tables.job import JOBS
+from cloud.tables.job import ATTEMPTS, JOBS
 from shared.jobs.state import JobState
 
 __all__ = ["Behind", "Scene", "Standing", "StandingRows"]
 
 _J = JOBS.c
+_A = ATTEMPTS.c
 _RUNNING = (JobState.PROCESSING, JobState.SAVING)
+_OPEN = (JobState.QUEUED, *_RUNNING)
+_WITHOUT_AN_END = (AttemptEnd.BROKEN_OFF, AttemptEnd.LOST, AttemptEnd.RELEASED)
 _ONLY_WAITS = and_(
     _J.state == JobState.PROCESSING,
     _J.started_at.is_(None),
@@ -107,3 +111,20 @@ class StandingRows:
             .returning(_J.id)
         )
         return changed.first() is not None
+
+    def given_up(self, server: str, within: timedelta) -> tuple[str, ...]:
+        """Tickets of attempts that ended there without an end of their runs, which nobody waits for: a
+        job that was left there, or is there again, may yet adopt its run."""
+        is_elsewhere = or_(_J.state.not_in(_OPEN), _J.server.is_(None), _J.server != server)
+        rows = self._connection.execute(
+            select(_A.ticket)
+            .join(JOBS, _J.id == _A.job_id)
+            .where(
+                _A.server == server,
+                _A.end.in_(_WITHOUT_AN_END),
+                _A.ended_at > self._clock.now(-within),
+                _A.ticket.is_not(None),
+                is_elsewhere,
+            )
+        )
+        return tuple(row.ticket for row in rows)

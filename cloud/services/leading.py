@@ -4,6 +4,7 @@ each fares. Only a server's leader writes of it."""
 import math
 import random
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 
 from cloud.clients.queue import Bell, Queue
 from cloud.clients.secret_box import SecretBox
@@ -14,11 +15,12 @@ from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules
 from cloud.services.breaker import BreakerRules, after_answer, after_failure, after_success, opened
 from shared.api.servers import BreakerState
-from shared.engines.base import Capabilities
+from shared.engines.base import Capabilities, Ticket
 from shared.failpoints import failpoint
 
 __all__ = ["Leading", "averaged", "gives_up", "share_of"]
 
+_GIVEN_UP_WITHIN = timedelta(days=1)
 _WEIGHT = 0.3  # of the newest measurement in the mean
 
 
@@ -64,6 +66,10 @@ class Leading:
         failpoint("server.left")
         await self._queue.ring(Bell.SERVERS)
 
+    async def begin_alone(self) -> None:
+        """For a process that is the only one, before it works: whoever led servers is dead."""
+        await self._database.write(lambda unit: unit.leads.forget_all())
+
     async def forget_workers(self) -> int:
         """Those that died without a word."""
         return await self._database.write(lambda unit: unit.leads.forget_workers(100 * self._lease))
@@ -76,6 +82,11 @@ class Leading:
         """What each server of the pool last said it can run."""
         said = await self._database.read(lambda unit: unit.servers.capabilities(pool))
         return {name: capabilities for name, (capabilities, _) in said.items()}
+
+    async def given_up(self, name: str) -> frozenset[str]:
+        """Runs that may still be there although nobody waits for them."""
+        tickets = await self._database.read(lambda unit: unit.standing.given_up(name, _GIVEN_UP_WITHIN))
+        return frozenset(Ticket.from_json(ticket).run_id for ticket in tickets)
 
     async def note_answer(
         self, name: str, facts: ServerFacts, capabilities: Capabilities | None

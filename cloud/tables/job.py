@@ -14,6 +14,7 @@ __all__ = ["ATTEMPTS", "IDEMPOTENCY_KEYS", "JOBS", "LANES", "OUTPUTS"]
 _QUEUED = text("state = 'queued'")
 _RUNNING = text("state IN ('processing', 'saving')")
 _LEFT = text("state = 'queued' AND server IS NOT NULL")
+_GIVEN_UP = text("\"end\" IN ('broken_off', 'lost', 'released') AND server IS NOT NULL")
 _EXPIRING = text("state = 'queued' AND expires_at IS NOT NULL")
 _IN_BATCH = text("batch_id IS NOT NULL")
 
@@ -94,7 +95,12 @@ class AttemptRow(SQLModel, table=True):
     """
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("ix_attempts_worker", "worker"),)
+    __table_args__ = (
+        Index("ix_attempts_worker", "worker"),
+        Index(
+            "ix_attempts_given_up", "server", "ended_at", postgresql_where=_GIVEN_UP, sqlite_where=_GIVEN_UP
+        ),
+    )
     job_id: str = Field(primary_key=True, foreign_key="jobs.id", max_length=36)
     attempt: int = Field(primary_key=True)
     worker: str = Field(max_length=100)

@@ -89,7 +89,7 @@ class Fleet:
 
     async def _round(self) -> None:
         begun = monotonic()
-        idle = [name for name, led in self._led.items() if led.lanes.is_idle]
+        idle = [name for name, led in self._led.items() if not led.lanes.open]
         try:
             records = await self._leading.lead(self._worker, idle=idle)
         except TransientError as error:
@@ -135,6 +135,7 @@ class Fleet:
         watch.tell(
             on_change=lanes.ring,
             on_loss=lambda answers: lanes.give_up(Reason.DRAINED if answers else Reason.LOST),
+            open_here=lambda: lanes.open,
         )
         stop = asyncio.Event()
         task = asyncio.create_task(_serve(engine, watch, lanes, stop), name=f"server-{record.name}")

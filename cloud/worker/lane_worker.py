@@ -66,8 +66,9 @@ class LaneWorker:
         self._left: dict[Lane, float] = {}  # lanes for others, and until when they are
 
     @property
-    def is_idle(self) -> bool:
-        return not self._running
+    def open(self) -> int:
+        """How many attempts are."""
+        return len(self._running)
 
     def ring(self) -> None:
         """There may be room now."""

@@ -6,7 +6,7 @@ after another. Between two looks what the row said last is relied on.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
 
@@ -20,9 +20,11 @@ from cloud.worker.choose import Residency
 from cloud.worker.hang import EngineHung
 from shared.api.servers import BreakerState, ServerState
 from shared.comfy.client import ComfyClient
+from shared.comfy.errors import ServerFaulty, ServerUnreachable
 from shared.comfy.records import Place
 from shared.engines.base import Capabilities, Engine, EngineUnavailable
 from shared.errors import FatalError, SafelightError, TransientError, UsageError
+from shared.failpoints import failpoint
 
 __all__ = ["ServerWatch", "WatchRules"]
 
@@ -61,6 +63,7 @@ class ServerWatch:
         self._rules = rules
         self._on_change: Callable[[], None] = _nobody
         self._on_loss: Callable[[bool], None] = _nobody
+        self._open_here: Callable[[], int] = int
         self._led_until = _NEVER
         self._sound = False  # it has answered since the last failure
         self._hung: str | None = None  # a run that would not stop
@@ -74,11 +77,14 @@ class ServerWatch:
         self._steps: deque[Callable[[], Awaitable[ServerRecord | None]]] = deque()
         self._wake = asyncio.Event()
 
-    def tell(self, *, on_change: Callable[[], None], on_loss: Callable[[bool], None]) -> None:
+    def tell(
+        self, *, on_change: Callable[[], None], on_loss: Callable[[bool], None], open_here: Callable[[], int]
+    ) -> None:
         """`on_change` is called when there may be room, `on_loss` with whether the server still answers
-        when what runs there has to be given up."""
+        when what runs there has to be given up; `open_here` says how many attempts are open."""
         self._on_change = on_change
         self._on_loss = on_loss
+        self._open_here = open_here
 
     @property
     def room(self) -> int:
@@ -128,7 +134,7 @@ class ServerWatch:
         """A model may have come meanwhile."""
         self._capabilities = await self._engine.capabilities()
         self._asked_at = monotonic()
-        facts = await self._facts()
+        facts = await self._facts(len(await self._client.prompts()))
         self._learn(await self._leading.note_answer(self._record.name, facts, self._capabilities))
         return self._capabilities
 
@@ -197,7 +203,8 @@ class ServerWatch:
         name, old = self._record.name, monotonic() - self._asked_at > self._rules.ask_every_s
         try:
             async with asyncio.timeout(self._rules.patience_s):
-                facts = await self._facts()
+                prompts = await self._client.prompts()
+                facts = await self._facts(len(prompts))
                 capabilities = await self._engine.capabilities() if old or not self._sound else None
                 await self._check_hung()
         except (TransientError, UsageError, FatalError, TimeoutError) as error:
@@ -211,15 +218,28 @@ class ServerWatch:
         self._sound = True
         self._learn(noted)
         self._on_change()
+        if len(prompts) > self._open_here():
+            await self._stop_given_up(prompts)
 
-    async def _facts(self) -> ServerFacts:
+    async def _stop_given_up(self, prompts: Collection[str]) -> None:
+        """What was taken away from this server while it could not be asked to stop still costs time."""
+        for run_id in await self._leading.given_up(self._record.name) & set(prompts):
+            try:
+                async with asyncio.timeout(self._rules.patience_s):
+                    await self._client.cancel(run_id)
+            except (ServerUnreachable, ServerFaulty, TimeoutError):
+                return  # the next look finds it again
+            failpoint("server.stopped_given_up")
+            _log.info("given_up_run_stopped", server=self._record.name, run=run_id)
+
+    async def _facts(self, prompts: int) -> ServerFacts:
         said = await self._client.facts(refresh=True)
         return ServerFacts(
             version=said.version,
             device=said.device,
             memory_bytes=said.memory_bytes,
             memory_free_bytes=said.memory_free_bytes,
-            queue_length=await self._client.queue_length(),
+            queue_length=prompts,
         )
 
     async def _check_hung(self) -> None:

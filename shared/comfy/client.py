@@ -16,7 +16,7 @@ from shared.comfy.lookout import Lookout
 from shared.comfy.messages import Withdrawn
 from shared.comfy.node_catalog import NodeCatalogue, parse_catalogue
 from shared.comfy.patience import Patience
-from shared.comfy.records import Outcome, Place, ServerFile, Sighting
+from shared.comfy.records import Outcome, Place, ServerFile, Sighting, prompt_ids
 from shared.comfy.server_facts import ServerFacts, parse_facts
 from shared.comfy.submission import PartlyAccepted, Prompt, Submission
 from shared.comfy.switchboard import Switchboard
@@ -75,11 +75,11 @@ class ComfyClient:
             self._catalogue = parse_catalogue(await self._endpoints.get_object("/object_info"))
         return self._catalogue
 
-    async def queue_length(self) -> int:
-        """Prompts that wait or run, whoever sent them."""
+    async def prompts(self) -> tuple[str, ...]:
+        """Ids of all that runs or waits there, whoever sent it."""
         queue = await self._endpoints.get_object("/queue")
         listed = (queue.get("queue_running"), queue.get("queue_pending"))
-        return sum(len(items) for items in listed if isinstance(items, list))
+        return tuple(prompt_id for items in listed for prompt_id in prompt_ids(items))
 
     async def model_folders(self) -> tuple[str, ...]:
         return await self._names("/models")

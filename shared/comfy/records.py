@@ -17,6 +17,7 @@ __all__ = [
     "Succeeded",
     "parse_outcome",
     "parse_place",
+    "prompt_ids",
 ]
 
 _OUT_OF_MEMORY = (
@@ -113,11 +114,17 @@ def parse_outcome(entry: JsonValue) -> Outcome:
 def parse_place(queue: JsonValue, prompt_id: str) -> Place:
     """Where a prompt stands in GET /queue."""
     for key, place in (("queue_running", Place.RUNNING), ("queue_pending", Place.PENDING)):
-        items = _object(queue).get(key)
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, list) and len(item) > 1 and item[1] == prompt_id:
-                return place
+        if prompt_id in prompt_ids(_object(queue).get(key)):
+            return place
     return Place.ABSENT
+
+
+def prompt_ids(items: JsonValue) -> tuple[str, ...]:
+    """Of a list in GET /queue; what is none is passed over."""
+    listed = items if isinstance(items, list) else ()
+    return tuple(
+        item[1] for item in listed if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
+    )
 
 
 def _messages(value: JsonValue) -> list[tuple[str, Mapping[str, JsonValue]]]:

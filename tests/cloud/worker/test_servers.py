@@ -328,6 +328,28 @@ async def _led_by(shop: Shop, workers: set[str]) -> bool:
 
 
 @pytest.mark.usefixtures("servers")
+async def test_a_run_that_was_given_up_is_stopped_when_its_server_answers_again(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    """The server could not be asked to stop, and went on all the while."""
+    one.execution.step_s = 0.2
+    await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
+    async with shop.worker():
+        job_id = await shop.submit(values=MANY)
+        await shop.until_running(job_id)
+        one.faults.answer_html = 10_000
+        await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
+        assert (await shop.end_of(job_id)).state is JobState.COMPLETED
+        assert one.running is not None
+        one.faults.answer_html = 0
+        await _until(lambda: _stands_still(one))
+        await shop.until_server("one", lambda it: it.breaker.state is not BreakerState.OPEN)
+    [run_id] = one.begun
+    assert one.execution.history[run_id]["status"]["messages"][-1][0] == "execution_interrupted"
+    assert len(two.begun) == 1
+
+
+@pytest.mark.usefixtures("servers")
 async def test_switch_times_are_measured(shop: Shop) -> None:
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DISABLED)
     async with shop.worker():

@@ -227,5 +227,5 @@ async def test_nobody_listening_is_said_at_once(unused_tcp_port: int) -> None:
     client = ComfyClient(f"localhost:{unused_tcp_port}")
     with pytest.raises(ServerUnreachable) as caught:
         await client.facts()
-    assert "is it started" in caught.value.message
+    assert "start it" in caught.value.message
     await client.aclose()
