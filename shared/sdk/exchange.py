@@ -98,7 +98,9 @@ def checked(answer: Answer) -> Answer:
 
 
 def _is_html(answer: Answer) -> bool:
-    return answer.headers.get("content-type", "").startswith("text/html")
+    """A page; stores may call the nothing that they answer to an upload one too."""
+    has_body = bool(answer.body) or answer.digest is not None
+    return has_body and answer.headers.get("content-type", "").startswith("text/html")
 
 
 def _envelope(answer: Answer) -> tuple[str, str, dict[str, JsonValue], str | None]:

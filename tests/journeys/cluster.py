@@ -33,6 +33,11 @@ class Cluster:
         self._clients = ExitStack()
         self.serve()
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a request that is made without the SDK."""
+        return {"Authorization": f"Bearer {self._key}"}
+
     def serve(self, *, failpoint: str = "") -> subprocess.Popen[bytes]:
         """Without a worker: those are begun by the tests, and killed."""
         self.api = self.processes.serve("--no-worker", failpoint=failpoint)
@@ -49,7 +54,7 @@ class Cluster:
 
     def post(self, *, key: str) -> httpx.Response:
         """A submission by a client that tries once; its photograph was uploaded before."""
-        headers = {"Authorization": f"Bearer {self._key}", "Idempotency-Key": key}
+        headers = {**self.headers, "Idempotency-Key": key}
         body = _request(PHOTO).model_dump(mode="json")
         return httpx.post(f"{self.processes.url}/api/v1/jobs", headers=headers, json=body)
 

@@ -41,6 +41,11 @@ class CloudProcesses:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def killed_at(self, failpoint: str, *words: str) -> None:
+        """A command that is killed at the failpoint, which it must reach."""
+        process = self._start(*words, failpoint=failpoint)
+        assert process.wait(_START_S) < 0, self.logs()
+
     def serve(self, *options: str, failpoint: str = "") -> subprocess.Popen[bytes]:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
