@@ -74,7 +74,7 @@ def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
     answer = yield Request(
         method="POST",
         url=f"{API}/jobs",
-        json=request.model_dump(mode="json"),
+        json=request.model_dump(mode="json", exclude_defaults=True),
         headers={"Idempotency-Key": idempotency_key},
     )
     return _read(JobAccepted, answer)
