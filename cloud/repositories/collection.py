@@ -5,11 +5,25 @@ deleted, which nobody can undo; then its bytes go, and its row last. Whoever del
 mark, so that two do not delete the same, and what a dead one left is taken over.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    delete,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+    union_all,
+    update,
+)
 
 from cloud.repositories.now import Clock
 from cloud.repositories.upsert import insert
@@ -18,14 +32,15 @@ from cloud.tables.artifact import ARTIFACTS
 from cloud.tables.job import JOBS
 from cloud.tables.share import SHARES
 from shared.api.artifacts import ArtifactState
-from shared.errors import JsonValue
-from shared.jobs.state import JobState, is_terminal
 
 __all__ = ["ArtifactKey", "CollectionRows", "Leaving"]
 
 _A = ARTIFACTS.c
 _KEY = tuple_(_A.account_id, _A.digest)
-_LIVE = [state for state in JobState if not is_terminal(state)]
+_INPUTS = type_coerce(JOBS.c.inputs, Text).label("inputs")
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
+# As the partial indexes say it: of an account's jobs, those that have ended are not looked at.
+_LIVE = (text("jobs.state = 'queued'"), text("jobs.state IN ('processing', 'saving')"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,7 +88,7 @@ class CollectionRows:
                 .with_for_update(skip_locked=True)
             )
         }
-        needed = self._needed({key.account_id for key in keys}) & keys
+        needed = self._needed(keys) & keys
         self._reprieve(needed)
         return self._mark(keys - needed, condemned)
 
@@ -177,14 +192,21 @@ class CollectionRows:
                 .values(touched_at=self._clock.now(), condemned_at=None)
             )
 
-    def _needed(self, accounts: Collection[str]) -> set[ArtifactKey]:
-        """Inputs of jobs that have not ended, and copies that a link still shows."""
-        jobs = self._connection.execute(
-            select(JOBS.c.account_id, JOBS.c.inputs).where(
-                JOBS.c.account_id.in_(accounts), JOBS.c.state.in_(_LIVE)
+    def _needed(self, keys: Collection[ArtifactKey]) -> set[ArtifactKey]:
+        """Those that are inputs of jobs that have not ended, or copies that a link still shows."""
+        accounts = {key.account_id for key in keys}
+        live = union_all(
+            *(
+                select(JOBS.c.account_id, _INPUTS).where(JOBS.c.account_id.in_(accounts), state)
+                for state in _LIVE
             )
         )
-        needed = {ArtifactKey(row.account_id, digest) for row in jobs for digest in _digests_in(row.inputs)}
+        needed = {
+            key
+            for row in self._connection.execute(live)
+            for digest in _DIGEST.findall(row.inputs)
+            if (key := ArtifactKey(row.account_id, digest)) in keys
+        }
         shares = self._connection.execute(
             select(SHARES.c.account_id, SHARES.c.digest).where(
                 SHARES.c.account_id.in_(accounts),
@@ -197,16 +219,3 @@ class CollectionRows:
 
 def _is(key: ArtifactKey) -> ColumnElement[bool]:
     return and_(_A.account_id == key.account_id, _A.digest == key.digest)
-
-
-def _digests_in(value: JsonValue) -> set[str]:
-    """Every text that stands under "digest", at whatever depth."""
-    match value:
-        case dict():
-            own = value.get("digest")
-            found = {own} if isinstance(own, str) else set()
-            return found.union(*(_digests_in(inner) for inner in value.values()))
-        case list():
-            return set().union(*(_digests_in(inner) for inner in value))
-        case _:
-            return set()

@@ -15,7 +15,7 @@ from cloud.repositories.unit import Unit
 from cloud.services.plans import Plan, entitlements_of
 from shared.files import digest_bytes, staged_file
 from shared.ids import new_id
-from shared.jobs.state import JobState
+from shared.jobs.state import JobState, is_terminal
 from tests.cloud.services.store import Store
 from tests.support.s3_server import S3Server
 from tests.support.s3_store import open_s3
@@ -234,3 +234,8 @@ async def test_submission_and_deletion_in_the_same_moment_agree(store: Store) ->
 
         taken, _gone = await asyncio.gather(store.database.write(submit), store.collection.collect())
         assert await store.has_bytes(digest) == taken
+
+
+def test_every_state_of_a_job_is_live_or_ended_for_the_collection() -> None:
+    """The states that stand in its statement are all that a job can go on from."""
+    assert {state for state in JobState if not is_terminal(state)} == {"queued", "processing", "saving"}
