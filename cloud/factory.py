@@ -110,7 +110,6 @@ class Factory:
             endings=self._endings(),
             accepting=self._accepting(),
             drafts=self._drafts(),
-            presets=self.presets(),
             links=self._links(),
             utcnow=self._context.utcnow,
         )
@@ -155,7 +154,6 @@ class Factory:
             accepting=self._accepting(),
             drafts=self._drafts(),
             graphs=self._graph_drafts(),
-            presets=self.presets(),
             links=self._links(),
             utcnow=self._context.utcnow,
         )

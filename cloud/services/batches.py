@@ -16,11 +16,11 @@ from cloud.services.cursors import read_cursor, write_cursor
 from cloud.services.drafts import Drafts, Item, Terms, input_names
 from cloud.services.endings import Ending, Endings
 from cloud.services.links import Links
-from cloud.services.presets import Presets
 from cloud.services.request_digest import request_digest
 from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
 from shared.api.jobs import Priority
 from shared.errors import UsageError
+from shared.failpoints import failpoint
 from shared.ids import derived_key, new_id
 from shared.jobs.events import Cancelled
 from shared.jobs.state import JobState
@@ -42,7 +42,6 @@ class Batches:
         endings: Endings,
         accepting: Accepting,
         drafts: Drafts,
-        presets: Presets,
         links: Links,
         utcnow: Callable[[], datetime],
     ) -> None:
@@ -51,7 +50,6 @@ class Batches:
         self._endings = endings
         self._accepting = accepting
         self._drafts = drafts
-        self._presets = presets
         self._links = links
         self._utcnow = utcnow
 
@@ -62,7 +60,7 @@ class Batches:
         batch_id, ids = new_id(), [new_id() for _ in request.items]
 
         def submission(unit: Unit) -> Submission:
-            preset = self._presets.chosen(request.preset, request.preset_version)
+            preset = self._drafts.chosen(unit, request.preset, request.preset_version)
             terms = self._drafts.terms(
                 caller,
                 self._drafts.price(unit, preset),
@@ -92,7 +90,7 @@ class Batches:
             failed = unit.jobs.of_batch(batch_id, _TO_RETRY)
             if not failed:
                 raise Conflict("no job of this batch has failed, was cancelled or expired", batch=batch_id)
-            preset = self._presets.chosen(batch.preset_id, None)
+            preset = self._drafts.chosen(unit, batch.preset_id, None)
             price = self._drafts.price(unit, preset)
             terms = self._drafts.terms(
                 caller, price, priority=Priority.NORMAL, expires_in_s=None, max_price=None
@@ -137,7 +135,9 @@ class Batches:
 
         while await self._database.write(end_some):
             pass
+        failpoint("batch_cancel.waiting_ended")
         asked = await self._database.write(lambda unit: unit.claims.request_cancel_of_batch(batch_id))
+        failpoint("batch_cancel.asked")
         if asked:
             await self._queue.ring(Bell.CANCELS)
         await self._queue.ring(Bell.EVENTS)

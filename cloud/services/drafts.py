@@ -13,14 +13,14 @@ from cloud.services.callers import Caller
 from cloud.services.inputs import check_inputs, check_sizes
 from cloud.services.model_choices import model_choices
 from cloud.services.plans import Entitlements, entitlements_of, lane_priority
-from cloud.services.presets import Presets
+from cloud.services.presets import BUILTIN_POOL, Presets
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.api.jobs import JobInput, Priority
 from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
-__all__ = ["Drafts", "Item", "Terms", "input_names"]
+__all__ = ["Drafts", "Item", "Terms", "input_names", "require_pool"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,12 @@ class Drafts:
         self._pricing = pricing
         self._longest = longest
         self._link = link
+
+    def chosen(self, unit: Unit, preset_id: str, version: str | None) -> Preset:
+        """Raises InvalidRequest, which names the field."""
+        preset = self._presets.chosen(preset_id, version)
+        require_pool(unit, self._presets.pool_of(preset), preset.manifest.name, field="preset")
+        return preset
 
     def price(self, unit: Unit, preset: Preset) -> Price:
         manifest = preset.manifest
@@ -137,6 +143,14 @@ class Drafts:
                 max=most,
             )
         return timedelta(seconds=wanted_s)
+
+
+def require_pool(unit: Unit, pool: str, name: str, *, field: str) -> None:
+    """Raises InvalidRequest where nothing is there that could ever run it."""
+    if pool != BUILTIN_POOL and not unit.servers.has_pool(pool):
+        raise InvalidRequest(
+            f"{name} needs a GPU server, and there is none here; choose another preset", field=field
+        )
 
 
 def input_names(given: Mapping[str, list[JobInput]]) -> dict[str, tuple[InputName, ...]]:

@@ -52,6 +52,9 @@ class GraphDrafts:
     def price(self, unit: Unit, graph: AdmittedGraph) -> Price:
         return self._pricing.price(unit, Offer(GRAPH, graph.digest[:_VERSION_LENGTH], self._price))
 
+    def pool_of(self, graph: AdmittedGraph) -> str:
+        return BUILTIN_POOL if graph.classes <= NODE_CLASSES else SERVER_POOL
+
     def job(
         self,
         caller: Caller,
@@ -65,10 +68,9 @@ class GraphDrafts:
         """`artifacts` are the account's, by digest. Raises what names the place in the graph."""
         check_pictures(item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
-        pool = BUILTIN_POOL if graph.classes <= NODE_CLASSES else SERVER_POOL
         return NewJob(
             id=item.job_id,
-            lane=Lane(pool, terms.priority, caller.account_id, GRAPH, graph_needs(graph)),
+            lane=Lane(self.pool_of(graph), terms.priority, caller.account_id, GRAPH, graph_needs(graph)),
             preset_version=graph.digest[:_VERSION_LENGTH],
             preset_digest=graph.digest,
             values={},

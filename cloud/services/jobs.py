@@ -14,17 +14,17 @@ from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, Terms, input_names
+from cloud.services.drafts import Drafts, Item, Terms, input_names, require_pool
 from cloud.services.endings import Ending, Endings
 from cloud.services.graph_drafts import GraphDrafts
 from cloud.services.lane_needs import GRAPH
 from cloud.services.links import Links
-from cloud.services.presets import Presets
 from cloud.services.pricing import Price
 from cloud.services.request_digest import request_digest
 from cloud.services.views import job_detail, job_view
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest, Priority
 from shared.errors import JsonValue
+from shared.failpoints import failpoint
 from shared.ids import derived_key, new_id
 from shared.jobs.events import Cancelled
 from shared.jobs.state import JobState
@@ -43,7 +43,6 @@ class Jobs:
         accepting: Accepting,
         drafts: Drafts,
         graphs: GraphDrafts,
-        presets: Presets,
         links: Links,
         utcnow: Callable[[], datetime],
     ) -> None:
@@ -53,7 +52,6 @@ class Jobs:
         self._accepting = accepting
         self._drafts = drafts
         self._graphs = graphs
-        self._presets = presets
         self._links = links
         self._utcnow = utcnow
 
@@ -116,6 +114,7 @@ class Jobs:
             return job, asked
 
         job, asked = await self._database.write(work)
+        failpoint("cancel.committed")
         await self._queue.ring(Bell.CANCELS if asked else Bell.EVENTS)
         return job_view(job, self._links)
 
@@ -137,7 +136,7 @@ class Jobs:
         item = Item(job_id, request.values, input_names(request.inputs))
         if request.graph is not None:
             return self._graph_job(unit, caller, request.graph, item, wanted, key)
-        preset = self._presets.chosen(request.preset or "", request.preset_version)
+        preset = self._drafts.chosen(unit, request.preset or "", request.preset_version)
         return self._preset_job(unit, caller, preset, item, wanted, key)
 
     def _retry_of(self, unit: Unit, caller: Caller, job: JobRecord, job_id: str, key: str | None) -> NewJob:
@@ -145,7 +144,7 @@ class Jobs:
         if job.preset_id == GRAPH:
             graph = json.loads(unit.jobs.graph_of(job.id) or "{}")
             return self._graph_job(unit, caller, graph, item, _Wanted(), key)
-        preset = self._presets.chosen(job.preset_id, None)
+        preset = self._drafts.chosen(unit, job.preset_id, None)
         return self._preset_job(unit, caller, preset, item, _Wanted(), key)
 
     def _preset_job(
@@ -165,6 +164,7 @@ class Jobs:
     ) -> NewJob:
         graph = self._graphs.graph(caller, data, item)
         terms = self._terms(caller, self._graphs.price(unit, graph), wanted)
+        require_pool(unit, self._graphs.pool_of(graph), "this graph", field="graph")
         return self._graphs.job(caller, graph, terms, item, _artifacts(unit, caller, item), key=key)
 
     def _terms(self, caller: Caller, price: Price, wanted: "_Wanted") -> Terms:

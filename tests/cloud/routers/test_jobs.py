@@ -1,7 +1,7 @@
 import asyncio
 import json
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -236,3 +236,32 @@ async def test_idempotency_key_is_free_again_after_a_week(api: Api, client: Clie
     assert again.status_code == 202
     assert "Idempotent-Replayed" not in again.headers
     assert again.json()["id"] != first.json()["id"]
+
+
+async def test_jobs_are_found_by_when_they_were_made(api: Api, client: Client) -> None:
+    body = await client.body()
+    old = (await client.submit(body)).json()["id"]
+    api.context.database.clock_offset += timedelta(hours=2)
+    new = (await client.submit(body)).json()["id"]
+    between = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+    async def found(**params: str) -> list[str]:
+        page = await client.call("GET", "/jobs", params=params)
+        assert page.status_code == 200, page.text
+        return [job["id"] for job in page.json()["jobs"]]
+
+    assert await found(created_from=between) == [new]
+    assert await found(created_until=between) == [old]
+    assert await found(created_from=between, created_until=between) == []
+    refused = await client.call("GET", "/jobs", params={"created_from": "2026-11-21T12:00:00"})
+    assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "created_from")
+
+
+async def test_job_expires_when_it_has_waited_as_long_as_it_may(api: Api, client: Client) -> None:
+    job_id = (await client.submit(await client.body(expires_in_s=60))).json()["id"]
+    api.context.database.clock_offset += timedelta(seconds=59)
+    assert await api.factory.waiting().expire() == 0
+    api.context.database.clock_offset += timedelta(seconds=2)
+    assert await api.factory.waiting().expire() == 1
+    job = (await client.call("GET", f"/jobs/{job_id}")).json()
+    assert (job["state"], job["expires_at"] < job["finished_at"]) == ("expired", True)
