@@ -17,7 +17,7 @@ from shared.errors import JsonValue
 from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import JobEvent
 
-__all__ = ["EventRows", "LastingEvent"]
+__all__ = ["EventRows", "LastingEvent", "new_event_row"]
 
 _E = EVENTS.c
 _ADD = insert(EVENTS).values(at=NOW).inline()  # built once: it runs with every change of a job
@@ -46,7 +46,7 @@ class EventRows:
 
     def add_all(self, account_id: str, events: Sequence[JobEvent]) -> None:
         """In this order."""
-        rows = [_row(account_id, event.job_id, dump_event(event)) for event in events]
+        rows = [new_event_row(account_id, event) for event in events]
         self._connection.execute(_ADD, [row | self._clock.stamps for row in rows])
 
     def add_batch_completed(self, account_id: str, event: BatchCompleted) -> None:
@@ -132,6 +132,11 @@ class EventRows:
             ).scalar_one()
             numbers[account_id] = iter(range(last - count + 1, last + 1))
         return numbers
+
+
+def new_event_row(account_id: str, event: JobEvent) -> dict[str, Any]:
+    """Not numbered yet; its time is the database's."""
+    return _row(account_id, event.job_id, dump_event(event))
 
 
 def _row(account_id: str, job_id: str, data: Mapping[str, JsonValue]) -> dict[str, Any]:

@@ -14,7 +14,16 @@ from shared.errors import JsonValue
 from shared.jobs.events import Output, OutputKind, StageName
 from shared.jobs.state import JobState
 
-__all__ = ["AttemptRecord", "InputName", "JobFilter", "JobRecord", "JobRows", "NewJob", "inputs_of"]
+__all__ = [
+    "AttemptRecord",
+    "InputName",
+    "JobFilter",
+    "JobRecord",
+    "JobRows",
+    "NewJob",
+    "inputs_of",
+    "new_job_row",
+]
 
 _A = ATTEMPTS.c
 _J = JOBS.c
@@ -134,7 +143,7 @@ class JobRows:
         expires_in = jobs[0].expires_in
         stamps = self._clock.stamps if expires_in is None else self._clock.stamps_until(expires_in)
         self._connection.execute(
-            _ADD if expires_in is None else _ADD_EXPIRING, [_row(job) | stamps for job in jobs]
+            _ADD if expires_in is None else _ADD_EXPIRING, [new_job_row(job) | stamps for job in jobs]
         )
 
     def find(self, account_id: str, job_id: str) -> JobRecord | None:
@@ -228,7 +237,8 @@ class JobRows:
         return found
 
 
-def _row(job: NewJob) -> dict[str, Any]:
+def new_job_row(job: NewJob) -> dict[str, Any]:
+    """Of a job that waits; its times are the database's."""
     return {
         "id": job.id,
         "account_id": job.lane.account_id,

@@ -25,7 +25,16 @@ from cloud.repositories.upsert import Insert, insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import JOBS, LANES
 
-__all__ = ["IN_LANE", "Backlog", "Lane", "LaneHead", "LaneRows", "in_lane", "lane_values"]
+__all__ = [
+    "IN_LANE",
+    "Backlog",
+    "Lane",
+    "LaneHead",
+    "LaneRows",
+    "in_lane",
+    "lane_values",
+    "new_lane_row",
+]
 
 _L = LANES.c
 _KEY = ("pool", "priority", "account_id", "preset_id", "models")
@@ -67,15 +76,8 @@ class LaneRows:
 
     def enter(self, lane: Lane, *, count: int = 1) -> None:
         """So many jobs more wait here, from now. Among the last of a transaction: it locks the lane."""
-        row = {
-            "pool": lane.pool,
-            "priority": lane.priority,
-            "account_id": lane.account_id,
-            "preset_id": lane.preset,
-            "models": lane.models,
-            "waiting": count,
-        }
-        self._connection.execute(_enter(self._connection.dialect.name), row | self._clock.stamps)
+        enter = _enter(self._connection.dialect.name)
+        self._connection.execute(enter, new_lane_row(lane, count) | self._clock.stamps)
 
     def leave(self, lane: Lane, *, count: int = 1) -> None:
         """So many jobs less wait here."""
@@ -112,6 +114,17 @@ class LaneRows:
             served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
             plans={row.account_id: row.plan for row in rows},
         )
+
+
+def new_lane_row(lane: Lane, count: int) -> dict[str, object]:
+    return {
+        "pool": lane.pool,
+        "priority": lane.priority,
+        "account_id": lane.account_id,
+        "preset_id": lane.preset,
+        "models": lane.models,
+        "waiting": count,
+    }
 
 
 @cache

@@ -14,6 +14,7 @@ from cloud.repositories.credit_audit import CreditAuditRows
 from cloud.repositories.credits import CreditRows
 from cloud.repositories.events import EventRows
 from cloud.repositories.idempotency import IdempotencyRows
+from cloud.repositories.intake import IntakeRows
 from cloud.repositories.jobs import JobRows
 from cloud.repositories.keys import KeyRows
 from cloud.repositories.lanes import LaneRows
@@ -47,6 +48,7 @@ class Unit:
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
+        self.intake = IntakeRows(connection, clock, self.jobs, self.events, self.lanes)
         self.leads = LeadRows(connection, clock)
         self.run_times = RunTimeRows(connection, clock)
         self.places = PlaceRows(connection)

@@ -1,6 +1,5 @@
 """Taking jobs in: one transaction for the answer, the jobs, their events and lanes, and the money."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,13 +95,8 @@ class Accepting:
         """Lanes and then credits last, in the order in which whoever ends jobs locks them."""
         if made.batch is not None:
             unit.batches.add(made.batch)
-        unit.jobs.add_all(made.jobs)
         now = self._utcnow()
-        unit.events.add_all(
-            caller.account_id, [Queued(job_id=job.id, attempt=0, at=now) for job in made.jobs]
-        )
-        for lane, count in sorted(Counter(job.lane for job in made.jobs).items(), key=repr):
-            unit.lanes.enter(lane, count=count)
+        unit.intake.add(made.jobs, [Queued(job_id=job.id, attempt=0, at=now) for job in made.jobs])
         self._credits.take(unit, caller, {job.id: job.price for job in made.jobs})
 
 

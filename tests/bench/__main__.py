@@ -18,7 +18,7 @@ def main() -> int:
     areas = sys.argv[1:] or sorted(
         module.name for module in pkgutil.iter_modules(tests.bench.__path__) if module.name not in _NOT_AREAS
     )
-    console = Console(width=150)
+    console = Console(width=170)
     figures: list[Figure] = []
     for area in areas:
         begun = time.monotonic()
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _table(figures: list[Figure]) -> Table:
-    table = Table("Figure", "Measured", "Floor in this run", "Ratio", "Goal", "Met")
+    table = Table("Figure", "Measured", "Floor in this run", "Ratio", "Goal", "Served of target", "Met")
     for figure in figures:
         table.add_row(
             figure.name,
@@ -40,6 +40,7 @@ def _table(figures: list[Figure]) -> Table:
             f"{figure.floor:,.2f} {figure.unit} ({figure.floor_name})",
             f"{figure.ratio:.2f}×" if figure.ratio is not None else "–",
             _goal(figure),
+            f"{figure.load.served:.0f} of {figure.load.target:.0f}/s" if figure.load else "–",
             "yes" if figure.met else "NO",
         )
     return table
@@ -48,7 +49,7 @@ def _table(figures: list[Figure]) -> Table:
 def _goal(figure: Figure) -> str:
     if figure.goal_value is not None:
         return f"≤ {figure.goal_value:g} {figure.unit}"
-    return f"≤ {figure.goal_ratio:g}×"
+    return f"≤ {figure.goal_ratio:.3g}×"
 
 
 if __name__ == "__main__":

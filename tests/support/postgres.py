@@ -23,9 +23,9 @@ _DEBIAN = Path("/usr/lib/postgresql")
 
 
 class PostgresServer:
-    """PostgreSQL refuses root, so root starts it as `nobody`. Nothing is flushed: it is for tests."""
+    """PostgreSQL refuses root, so root starts it as `nobody`. Nothing is flushed unless it is `durable`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="safelight-postgres-"))
         self._databases = count(1)
         self.port = free_port()
@@ -38,7 +38,7 @@ class PostgresServer:
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "fsync": "off",
+            "fsync": "on" if durable else "off",
             "max_connections": "100",
             "shared_buffers": "32MB",
         }
