@@ -3,7 +3,8 @@
 UsageError      NotFound 404 · NotAllowed 403 · SignInNeeded 401 · Conflict 409 · KeyReused 422
                 EventsGone 410 · InvalidRequest 422 · TooLarge 413 · LinkExpired 403
                 InputNotReady 422 · NeedsCredits 402 · PlanLimit 402 · PriceChanged 409 · BadSettings
-TransientError  InFlight 409 · DatabaseUnavailable 503 · DatabaseBusy 503 · InspectionFailed 503
+TransientError  InFlight 409 · TooManyRequests 429 · DatabaseUnavailable 503 · DatabaseBusy 503
+                InspectionFailed 503
 FatalError      Fenced: the attempt is no longer ours, stop
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "PriceChanged",
     "SignInNeeded",
     "TooLarge",
+    "TooManyRequests",
 ]
 
 
@@ -103,6 +105,12 @@ class InFlight(TransientError):
     """The first request with this Idempotency-Key has not ended."""
 
     code = "in_flight"
+
+
+class TooManyRequests(TransientError):
+    """`details` carry the limit, and `retry_after_s`."""
+
+    code = "rate_limited"
 
 
 class DatabaseUnavailable(TransientError):

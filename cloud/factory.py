@@ -9,6 +9,7 @@ from cloud.clients.blob import BlobStore, LocalBlobStore
 from cloud.clients.broadcast import Broadcast, LocalBroadcast, RedisBroadcast
 from cloud.clients.inspector import Inspector
 from cloud.clients.queue import LocalQueue, Queue, RedisQueue
+from cloud.clients.rate_counter import LocalRateCounter, RateCounter, RedisRateCounter
 from cloud.clients.redis_link import RedisLink
 from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
@@ -17,6 +18,7 @@ from cloud.repositories.sqlite import SqliteDatabase
 from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
 from cloud.services.artifacts import Artifacts
+from cloud.services.admission import Admission
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
@@ -44,6 +46,8 @@ from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
 from cloud.services.users import Users
 from cloud.services.waiting import Waiting
+from cloud.services.stream_door import StreamDoor
+from cloud.services.stream_tickets import StreamTickets
 from cloud.services.why import Why
 from cloud.settings import Settings
 from shared.engines.builtin.classes import NODE_CLASSES
@@ -68,6 +72,8 @@ class ProcessContext:
     presets: Mapping[str, Preset]
     pricing: Pricing
     signer: LinkSigner
+    counter: RateCounter
+    streams: StreamDoor
     box: SecretBox
     utcnow: Callable[[], datetime]
 
@@ -84,6 +90,15 @@ class Factory:
         return Artifacts(
             database=self._context.database,
             blobs=self._context.blobs,
+    def admission(self) -> Admission:
+        settings = self._context.settings
+        return Admission(
+            keys=self.keys(),
+            tickets=self.stream_tickets(),
+            counter=self._context.counter if settings.rate_limits else None,
+            failed_per_minute=settings.failed_sign_ins_per_minute,
+        )
+
             inspector=self._context.inspector,
             links=self._links(),
             signer=self._context.signer,
@@ -136,7 +151,9 @@ class Factory:
         )
 
     def event_streams(self) -> EventStreams:
-        return EventStreams(database=self._context.database, broadcast=self._context.broadcast)
+        return EventStreams(
+            database=self._context.database, broadcast=self._context.broadcast, door=self._context.streams
+        )
 
     def health(self) -> Health:
         return Health(
@@ -178,6 +195,10 @@ class Factory:
             database=self._context.database,
             broadcast=self._context.broadcast,
             queue=self._context.queue,
+    def origins(self) -> tuple[str, ...]:
+        """Of the web pages that may call us, our own among them."""
+        return (*self._context.settings.cors_origins, self._context.settings.base_url)
+
         )
 
     def recipes(self) -> Recipes:
@@ -211,6 +232,9 @@ class Factory:
             database=self._context.database,
             queue=self._context.queue,
             endings=self._endings(),
+    def stream_tickets(self) -> StreamTickets:
+        return StreamTickets(database=self._context.database, utcnow=self._context.utcnow)
+
             presets=self._context.presets,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             utcnow=self._context.utcnow,
@@ -304,6 +328,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 def _signer(settings: Settings) -> LinkSigner:
     return LinkSigner(
         secret=settings.signing_secret(),
+            streams=StreamDoor(per_account=settings.streams_per_account),
+            counter=LocalRateCounter() if redis is None else RedisRateCounter(link=redis),
         valid_for=timedelta(seconds=settings.link_valid_s),
         utcnow=_utcnow,
     )

@@ -5,9 +5,13 @@ import json
 from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp
 
+from cloud.clients.rate_counter import LocalRateCounter
 from cloud.factory import ProcessContext
-from cloud.middleware.edge import BodyLimit, HostCheck, RequestIds, SecurityHeaders
+from cloud.middleware.admission import Admission
+from cloud.middleware.client_address import ClientAddress
+from cloud.middleware.edge import BodyLimit, Cors, HeadLimit, HostCheck, RequestIds, SecurityHeaders
 from cloud.middleware.errors import install_error_answers
+from cloud.middleware.rate_limits import AddressLimit
 from cloud.middleware.request_log import RequestLog
 from cloud.routers import (
     account,
@@ -67,10 +71,13 @@ def create_api() -> FastAPI:
 
 def asgi_app(context: ProcessContext) -> ASGIApp:
     """The routes within the layers that every request passes."""
+_TRANSFERS = tuple(f"{API}/{place}/" for place in ("uploads", "downloads", "artifacts", "shared"))
+
+
     app = create_api()
     app.state.context = context
     limited = SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings))
-    return RequestIds(RequestLog(limited))
+    return RequestIds(ClientAddress(RequestLog(limited), trusted=context.settings.trusted_proxies))
 
 
 def openapi_text() -> str:
@@ -79,13 +86,29 @@ def openapi_text() -> str:
 
 
 def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
-    limited = BodyLimit(
-        app,
+    limited: ASGIApp = BodyLimit(
+        _admitted(app, settings),
         limit=settings.max_body_bytes,
         uploads=(f"{API}/uploads/", f"{API}/artifacts/"),
         upload_limit=settings.max_upload_bytes,
     )
-    return HostCheck(limited, allowed=settings.hosts)
+        patience_s=settings.client_patience_s,
+    )
+    limited = HeadLimit(limited, limit=settings.max_head_bytes)
+    if settings.rate_limits:
+        counter = LocalRateCounter()
+        limited = AddressLimit(limited, counter=counter, per_minute=settings.address_requests_per_minute)
+    limited = HostCheck(limited, allowed=settings.hosts)
+    return Cors(limited, origins=settings.cors_origins) if settings.cors_origins else limited
+
+
+def _admitted(app: ASGIApp, settings: Settings) -> ASGIApp:
+    return Admission(
+        app,
+        at_once=settings.requests_at_once,
+        waiting=settings.requests_waiting,
+        wait_s=settings.request_wait_s,
+        exempt=("/health", "/ready", "/metrics", *_TRANSFERS),
 
 
 def _over_tls(settings: Settings) -> bool:

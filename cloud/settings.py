@@ -2,8 +2,10 @@
 
 import base64
 import hmac
+import ipaddress
 import json
 import os
+import re
 import secrets
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +31,7 @@ _CONFIG_VARIABLE = "SAFELIGHT_CONFIG"
 _SHORTEST_SECRET = 32
 _SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
 _MB = 1024 * 1024
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
 
 def _split(given: object) -> object:
@@ -47,6 +50,22 @@ def _server_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
         except InvalidAddress as error:
             raise ValueError(error.message) from error
     return tuple(dict.fromkeys(urls))
+
+
+def _networks(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError as error:
+            raise ValueError("give addresses or networks, such as 10.0.0.0/8") from error
+    return words
+
+
+def _origins(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if word != "*" and not _ORIGIN.fullmatch(word):
+            raise ValueError("give origins as browsers do, such as https://studio.example")
+    return words
 
 
 _Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -86,10 +105,21 @@ class Settings(BaseSettings):
     graph_price: Annotated[int, Field(ge=0)] = 5  # credits, until the graph's own runs were measured
     credits_url: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
     allowed_hosts: _Words = ("127.0.0.1", "localhost", "[::1]")  # beside the one of public_url
+    cors_origins: Annotated[_Words, AfterValidator(_origins)] = ()  # of web pages that may call us
+    trusted_proxies: Annotated[_Words, AfterValidator(_networks)] = ()  # whose X-Forwarded-For is believed
+    max_head_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024  # of a request
+    client_patience_s: Annotated[float, Field(gt=0)] = 30.0  # with clients that stop sending or reading
+    streams_per_account: Annotated[int, Field(ge=1)] = 2000  # at once, of each process
+    rate_limits: bool = True
+    address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000
+    failed_sign_ins_per_minute: Annotated[int, Field(ge=1)] = 300  # of an address
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
     max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
+    requests_at_once: Annotated[int, Field(ge=1)] = 16
+    requests_waiting: Annotated[int, Field(ge=0)] = 32
+    request_wait_s: Annotated[float, Field(gt=0)] = 1.0
     lease_s: Annotated[float, Field(ge=0.2)] = 30.0
     reap_every_s: Annotated[float, Field(gt=0)] = 5.0
     queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0

@@ -29,6 +29,9 @@ def create(
         list[Scope] | None, typer.Option(help="What it may do; read and write by default")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Valid for so many days")] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="A limit of its own, beside that of the plan")
+    ] = None,
 ) -> None:
     """Make a key and print it, this once. Without any user yet, the first one is made too."""
 
@@ -40,6 +43,7 @@ def create(
             name=name,
             scopes=scope or ACCOUNT_SCOPES,
             valid_for=None if days is None else timedelta(days=days),
+            requests_per_minute=requests_per_minute,
         )
 
     made = with_database(configure(), work)

@@ -3,9 +3,11 @@
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import uvicorn
 
+from cloud.cli.http_connection import HttpConnection
 from cloud.errors import BadSettings
 from cloud.factory import ProcessContext
 from cloud.main import asgi_app
@@ -20,8 +22,14 @@ class ApiServer(uvicorn.Server):
     """`announce` is called once requests are answered."""
 
     def __init__(self, context: ProcessContext, *, announce: Callable[[], None]) -> None:
+        settings = context.settings
         config = uvicorn.Config(
             asgi_app(context),
+            http=partial(  # type: ignore[arg-type]
+                HttpConnection,
+                patience_s=settings.client_patience_s,
+                max_head_bytes=settings.max_head_bytes,
+            ),
             lifespan="off",
             log_config=None,
             access_log=False,

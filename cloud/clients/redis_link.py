@@ -89,6 +89,21 @@ class RedisLink:
                 pipeline.hdel(key, *fields)
                 await pipeline.execute()
 
+    async def count(self, key: str, *, beside: str, seconds: int) -> tuple[int, int] | None:
+        """One more at `key`, which goes `seconds` later, and what stands at `beside`; None without Redis."""
+        with _tolerated("count"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.incr(key)
+                pipeline.expire(key, seconds)
+                pipeline.get(beside)
+                now, _, before = await pipeline.execute()
+            return int(now), int(before or 0)
+        return None
+
+    async def uncount(self, key: str) -> None:
+        with _tolerated("uncount"):
+            await self._redis.decr(key)
+
     async def ping(self) -> bool:
         with _tolerated("ping"):
             async with self._redis.pipeline(transaction=False) as pipeline:

@@ -33,16 +33,18 @@ _STATUSES: Mapping[type[SafelightError], int] = {
     errors.InFlight: 409,
     errors.EventsGone: 410,
     errors.TooLarge: 413,
+    errors.TooManyRequests: 429,
     BlobUnavailable: 503,
 }
 _CODES: Mapping[int, tuple[str, str]] = {
     400: ("bad_request", "the request cannot be read; check its form"),
     404: ("not_found", "there is nothing at this address"),
     405: ("method_not_allowed", "this address does not take this method"),
+    408: ("too_slow", "the request did not come in time; send it again"),
     413: ("too_large", "the request is too large"),
     415: ("unsupported_media_type", "send JSON, with the content type application/json"),
 }
-_RETRY_AFTER_S = "2"
+_RETRY_AFTER_S = 2
 
 
 def install_error_answers(app: FastAPI) -> None:
@@ -88,7 +90,8 @@ def _ours(error: SafelightError) -> JSONResponse:
     status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), None)
     if status is None:
         status = 503 if isinstance(error, TransientError) else 422
-    headers = {"Retry-After": _RETRY_AFTER_S} if error.retryable else {}
+    after_s = error.details.get("retry_after_s", _RETRY_AFTER_S)
+    headers = {"Retry-After": str(after_s)} if error.retryable else {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status in {401, 403}:

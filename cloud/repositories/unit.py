@@ -26,6 +26,7 @@ from cloud.repositories.servers import ServerRows
 from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows
 from cloud.repositories.tickets import TicketRows
+from cloud.repositories.stream_tickets import StreamTicketRows
 from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
@@ -58,6 +59,7 @@ class Unit:
         self.tickets = TicketRows(connection)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 
+        self.stream_tickets = StreamTicketRows(connection, clock, self.keys)
     def schema_version(self) -> str:
         """Which migration was the last; empty if there was none."""
         if not inspect(self.connection).has_table("alembic_version"):

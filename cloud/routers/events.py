@@ -5,20 +5,25 @@ end soon after the key that opened them is revoked or expires.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
+from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, WebSocket
 from fastapi.responses import StreamingResponse
 
-from cloud.errors import InvalidRequest
+from cloud.errors import InvalidRequest, NotAllowed
 from cloud.middleware.errors import answer_to
 from cloud.routers.answers import errors
-from cloud.routers.callers import Called, Made, bearer_key, factory_of
+from cloud.routers.callers import Called, Made, admitted, bearer_key, factory_of
 from cloud.routers.jobs import JobId
-from cloud.services.callers import Scope
+from cloud.services.admission import Admission
+from cloud.services.callers import Caller, Scope
 from cloud.services.event_streams import Frame
+from cloud.services.stream_tickets import PROTOCOL, TICKET_PROTOCOL
+from shared.api.stream_tickets import StreamTicket
 from shared.errors import SafelightError
 
 __all__ = ["router"]
@@ -26,6 +31,8 @@ __all__ = ["router"]
 router = APIRouter(tags=["events"])
 
 _LARGEST = 2**63 - 1
+_MESSAGES_PER_MINUTE = 100  # of a client, who has nothing to say
+_MINUTE_S = 60
 _After = Annotated[int | None, Query(ge=0, le=_LARGEST, description="Begin after the event of this number")]
 _LastId = Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)]
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -42,7 +49,7 @@ async def account_events(
     caller.require(Scope.READ)
     streams = factory.event_streams()
     frames = await streams.follow_account(caller.account_id, after=_start(after, last_id))
-    return _event_stream(streams.while_usable(caller.key_id, frames))
+    return _event_stream(streams.while_usable(caller, frames))
 
 
 @router.get(
@@ -57,7 +64,7 @@ async def job_events(
     caller.require(Scope.READ)
     streams = factory.event_streams()
     frames = await streams.follow_job(caller.account_id, job_id, after=_start(after, last_id))
-    return _event_stream(streams.while_usable(caller.key_id, frames))
+    return _event_stream(streams.while_usable(caller, frames))
 
 
 @router.websocket("/jobs/{job_id}/events")
@@ -65,19 +72,27 @@ async def job_socket(socket: WebSocket, job_id: JobId, after: _After = None) -> 
     factory = factory_of(socket)
     streams = factory.event_streams()
     try:
-        caller = await factory.keys().authenticate(bearer_key(socket))
+        _check_origin(socket, factory.origins())
+        caller = await _caller_of(socket, factory.admission())
         caller.require(Scope.READ)
         frames = await streams.follow_job(caller.account_id, job_id, after=after)
     except SafelightError as error:
         await socket.send_denial_response(answer_to(error))
         return
-    await socket.accept()
-    await _send_until_gone(socket, streams.while_usable(caller.key_id, frames))
+    await socket.accept(subprotocol=PROTOCOL if PROTOCOL in _offered(socket) else None)
+    await _send_until_gone(socket, streams.while_usable(caller, frames))
+
+
+@router.post("/stream-tickets", status_code=201, responses=errors(401, 403))
+async def issue_stream_ticket(caller: Called, factory: Made) -> StreamTicket:
+    """For browsers: open one WebSocket with these `protocols` within seconds, instead of with a key."""
+    return await factory.stream_tickets().issue(caller)
 
 
 async def _send_until_gone(socket: WebSocket, frames: _Frames) -> None:
     """Ends with the frames or with the client, whichever goes first."""
     sending = asyncio.create_task(_send(socket, frames), name="socket-frames")
+    heard: deque[float] = deque(maxlen=_MESSAGES_PER_MINUTE)
     try:
         while not sending.done():
             hearing = asyncio.create_task(socket.receive(), name="socket-ears")
@@ -86,9 +101,33 @@ async def _send_until_gone(socket: WebSocket, frames: _Frames) -> None:
                 hearing.cancel()
             elif hearing.result()["type"] == "websocket.disconnect":
                 return
+            elif len(heard) == heard.maxlen and monotonic() - heard[0] < _MINUTE_S:
+                await socket.close(1008, "too many messages")
+                return
+            else:
+                heard.append(monotonic())
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _caller_of(socket: WebSocket, admission: Admission) -> Caller:
+    """Whose key the headers carry, or whose ticket is among the protocols that browsers can name."""
+    tickets = [word for word in _offered(socket) if word.startswith(TICKET_PROTOCOL)]
+    if tickets:
+        return await admitted(socket, admission.by_ticket, tickets[0].removeprefix(TICKET_PROTOCOL))
+    return await admitted(socket, admission.by_key, bearer_key(socket))
+
+
+def _offered(socket: WebSocket) -> list[str]:
+    return list(socket.scope.get("subprotocols", ()))
+
+
+def _check_origin(socket: WebSocket, allowed: Collection[str]) -> None:
+    """Browsers say which page asks; programs say nothing. Raises NotAllowed."""
+    origin = socket.headers.get("origin")
+    if origin is not None and origin not in allowed and "*" not in allowed:
+        raise NotAllowed("pages of this origin may not connect; set SAFELIGHT_CORS_ORIGINS if they should")
 
 
 async def _send(socket: WebSocket, frames: _Frames) -> None:

@@ -20,13 +20,14 @@ ACCOUNT_SCOPES = (Scope.READ, Scope.WRITE)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who acts for an account by means of a key."""
+    """Someone who acts for an account by means of a key, which may have a rate of its own."""
 
     account_id: str
     key_id: str
     scopes: frozenset[str]
     plan: Plan
     graphs_allowed: bool = False
+    requests_per_minute: int | None = None
 
     def require(self, scope: Scope) -> None:
         if scope not in self.scopes:

@@ -13,6 +13,8 @@ from cloud.clients.broadcast import Broadcast, Message, Watcher
 from cloud.errors import EventsGone, NotFound
 from cloud.repositories.database import Database
 from cloud.repositories.events import LastingEvent
+from cloud.services.callers import Caller
+from cloud.services.stream_door import StreamDoor
 from shared.api.events import TERMINAL_EVENTS
 from shared.jobs.state import is_terminal
 
@@ -33,9 +35,15 @@ class Frame:
 
 class EventStreams:
     def __init__(
-        self, *, database: Database, broadcast: Broadcast, look_every_s: float = _LOOK_EVERY_S
+        self,
+        *,
+        database: Database,
+        broadcast: Broadcast,
+        door: StreamDoor,
+        look_every_s: float = _LOOK_EVERY_S,
     ) -> None:
         self._database = database
+        self._door = door
         self._broadcast = broadcast
         self._look_every_s = look_every_s
 
@@ -44,8 +52,9 @@ class EventStreams:
     ) -> AsyncGenerator[Frame | None, None]:
         """Without end; from now on, or from after event number `after`. None marks a quiet while.
 
-        Raises EventsGone.
+        Raises EventsGone, TooManyRequests.
         """
+        self._door.check(account_id)
         first, last = await self._database.read(lambda unit: unit.events.span(account_id))
         _check_kept(after, first, last)
         return self._follow(account_id, None, last if after is None else after)
@@ -55,8 +64,9 @@ class EventStreams:
     ) -> AsyncGenerator[Frame | None, None]:
         """From the job's first event, or from after number `after`, to its last.
 
-        Raises NotFound, EventsGone.
+        Raises NotFound, EventsGone, TooManyRequests.
         """
+        self._door.check(account_id)
         job = await self._database.read(lambda unit: unit.jobs.find(account_id, job_id))
         if job is None:
             raise NotFound("there is no such job", job=job_id)
@@ -68,17 +78,18 @@ class EventStreams:
         return self._to_the_end(account_id, job_id, after)
 
     async def while_usable(
-        self, key_id: str, frames: AsyncGenerator[Frame | None, None]
+        self, caller: Caller, frames: AsyncGenerator[Frame | None, None]
     ) -> AsyncGenerator[Frame | None, None]:
         """The frames, until the key by which they were asked for is revoked or expires."""
         looked_at = monotonic()
-        async with contextlib.aclosing(frames):
-            async for frame in frames:
-                if monotonic() - looked_at >= self._look_every_s:
-                    looked_at = monotonic()
-                    if not await self._database.read(lambda unit: unit.keys.is_usable(key_id)):
-                        return
-                yield frame
+        with self._door.held_open(caller.account_id):
+            async with contextlib.aclosing(frames):
+                async for frame in frames:
+                    if monotonic() - looked_at >= self._look_every_s:
+                        looked_at = monotonic()
+                        if not await self._database.read(lambda unit: unit.keys.is_usable(caller.key_id)):
+                            return
+                    yield frame
 
     async def _to_the_end(
         self, account_id: str, job_id: str, after: int

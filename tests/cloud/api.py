@@ -121,11 +121,18 @@ class Api:
         email: str = "a@example.com",
         scopes: Collection[Scope] = tuple(Scope),
         plan: Plan = Plan.FREE,
+        requests_per_minute: int | None = None,
     ) -> Client:
         users = await self.factory.users().all()
         if email not in {user.email for user in users}:
             await self.factory.users().create(email=email, name=email, plan=plan)
-        key = await self.factory.keys().create(email=email, name="test", scopes=scopes, valid_for=None)
+        key = await self.factory.keys().create(
+            email=email,
+            name="test",
+            scopes=scopes,
+            valid_for=None,
+            requests_per_minute=requests_per_minute,
+        )
         return Client(self.context, self.http, key.text, key.id, key.account_id)
 
 

@@ -1,23 +1,22 @@
 """Streams at the level of HTTP: what a client reads, and how a refusal looks."""
 
-import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from cloud.cli.server import ApiServer, listening_socket
 from cloud.services.retention import EVENTS_KEPT
 from shared.api.events import parse_event
 from shared.jobs.events import Cancelled, Queued, Started
-from tests.cloud.api import Api, Client, open_api, settings_for
+from tests.cloud.api import Api, Client, settings_for
+from tests.cloud.served import Served, served
 
+PAGE = "https://studio.example"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -78,27 +77,13 @@ async def test_start_that_is_no_number_is_refused(client: Client) -> None:
         assert answer.status_code == 422
 
 
-@contextlib.asynccontextmanager
-async def _served(folder: Path, database_url: str) -> AsyncIterator[tuple[Api, Client, str]]:
-    """Over a real connection, with the publisher beside it."""
-    async with open_api(settings_for(database_url, folder)) as api:
-        with listening_socket("127.0.0.1", 0) as listening:
-            started = asyncio.Event()
-            server = ApiServer(api.context, announce=started.set)
-            serving = asyncio.create_task(server.serve(sockets=[listening]))
-            publishing = asyncio.create_task(api.factory.publisher().run())
-            await started.wait()
-            try:
-                yield api, await api.client(), f"127.0.0.1:{listening.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                await serving
-                publishing.cancel()
-                await asyncio.gather(publishing, return_exceptions=True)
+def _served(folder: Path, database_url: str) -> AbstractAsyncContextManager[Served]:
+    return served(settings_for(database_url, folder, cors_origins=(PAGE,)))
 
 
 async def test_socket_tells_as_it_happens(tmp_path: Path, database_url: str) -> None:
-    async with _served(tmp_path, database_url) as (api, client, address):
+    async with _served(tmp_path, database_url) as server:
+        api, client, address = server.api, server.client, server.address
         job_id = await client.job_id()
         headers = {"Authorization": f"Bearer {client.key}"}
         url = f"ws://{address}/api/v1/jobs/{job_id}/events"
@@ -118,7 +103,8 @@ async def test_socket_tells_as_it_happens(tmp_path: Path, database_url: str) -> 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_refused_socket_is_told_why(tmp_path: Path, database_url: str) -> None:
-    async with _served(tmp_path, database_url) as (api, client, address):
+    async with _served(tmp_path, database_url) as server:
+        api, client, address = server.api, server.client, server.address
         job_id = await client.job_id()
         stranger = await api.client("b@example.com")
         for key, path, status in (
@@ -136,7 +122,8 @@ async def test_refused_socket_is_told_why(tmp_path: Path, database_url: str) -> 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_stream_of_the_account_has_every_job(tmp_path: Path, database_url: str) -> None:
-    async with _served(tmp_path, database_url) as (_, client, address):
+    async with _served(tmp_path, database_url) as server:
+        client, address = server.client, server.address
         headers = {"Authorization": f"Bearer {client.key}"}
         url = f"http://{address}/api/v1/events"
         async with httpx.AsyncClient(timeout=10) as http, http.stream("GET", url, headers=headers) as answer:
@@ -148,3 +135,70 @@ async def test_stream_of_the_account_has_every_job(tmp_path: Path, database_url:
                 seen |= {frame["job_id"] for frame in _frames(line)}
                 if seen == ids:
                     break
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_page_opens_one_socket_with_a_ticket(tmp_path: Path, database_url: str) -> None:
+    """The ticket travels among the protocols, which no log has, and works once."""
+    async with _served(tmp_path, database_url) as server:
+        job_id = await _cancelled_job(server.api, server.client)
+        url = f"ws://{server.address}/api/v1/jobs/{job_id}/events"
+        issued = (await server.client.call("POST", "/stream-tickets")).json()
+        async with connect(url, subprotocols=issued["protocols"], origin=PAGE) as socket:
+            assert socket.subprotocol == "safelight.v1"
+            assert len([text async for text in socket]) == 2
+        for protocols in (issued["protocols"], ["safelight.v1", "safelight.ticket.guessed"]):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(url, subprotocols=protocols, origin=PAGE):
+                    pass
+            assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_ticket_is_worth_no_more_than_its_key(tmp_path: Path, database_url: str) -> None:
+    async with _served(tmp_path, database_url) as server:
+        job_id = await server.client.job_id()
+        url = f"ws://{server.address}/api/v1/jobs/{job_id}/events"
+        stranger = await server.api.client("b@example.com")
+        revoked = await server.api.client()
+        issues = [(await client.call("POST", "/stream-tickets")).json() for client in (stranger, revoked)]
+        await server.api.factory.keys().revoke(revoked.key_id)
+        for issued, status in zip(issues, (404, 401), strict=True):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(url, subprotocols=issued["protocols"]):
+                    pass
+            assert refused.value.response.status_code == status
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_page_of_another_origin_is_refused(tmp_path: Path, database_url: str) -> None:
+    async with _served(tmp_path, database_url) as server:
+        job_id = await server.client.job_id()
+        url = f"ws://{server.address}/api/v1/jobs/{job_id}/events"
+        headers = {"Authorization": f"Bearer {server.client.key}"}
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(url, additional_headers=headers, origin="https://evil.example"):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_client_that_talks_without_end_is_hung_up_on(tmp_path: Path, database_url: str) -> None:
+    async with _served(tmp_path, database_url) as server:
+        job_id = await server.client.job_id()
+        url = f"ws://{server.address}/api/v1/jobs/{job_id}/events"
+        headers = {"Authorization": f"Bearer {server.client.key}"}
+        for messages, code in (["hello"] * 101, 1008), (["x" * 70_000], 1009):
+            async with connect(url, additional_headers=headers) as socket:
+                await socket.recv()
+                with pytest.raises(ConnectionClosed) as closed:
+                    await _say(socket, messages)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == code
+
+
+async def _say(socket: ClientConnection, messages: list[str]) -> None:
+    """Until the other side hangs up."""
+    for message in messages:
+        await socket.send(message)
+    await socket.recv()

@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cloud.clients.broadcast import LocalBroadcast, Message
 from cloud.clients.queue import LocalQueue
-from cloud.errors import EventsGone, NotFound
+from cloud.errors import EventsGone, NotFound, TooManyRequests
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
+from cloud.services.callers import Caller, Scope
 from cloud.services.event_streams import EventStreams, Frame
+from cloud.services.plans import Plan
 from cloud.services.publisher import EventPublisher
+from cloud.services.stream_door import StreamDoor
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, JobEvent, Queued, Stage, StageName, Started
 from shared.jobs.state import JobState
@@ -34,7 +37,10 @@ class _Desk:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.broadcast = LocalBroadcast()
-        self.streams = EventStreams(database=database, broadcast=self.broadcast, look_every_s=0.5)
+        self.door = StreamDoor(per_account=3)
+        self.streams = EventStreams(
+            database=database, broadcast=self.broadcast, door=self.door, look_every_s=0.5
+        )
         self.publisher = EventPublisher(database=database, broadcast=self.broadcast, queue=LocalQueue())
 
     async def add_job(self) -> str:
@@ -136,7 +142,7 @@ async def test_what_the_broadcast_lost_is_read_from_the_database(desk: _Desk) ->
 
 async def test_a_dead_broadcast_only_makes_it_slower(desk: _Desk) -> None:
     job_id = await desk.add_job()
-    deaf = EventStreams(database=desk.database, broadcast=LocalBroadcast(), look_every_s=0.2)
+    deaf = EventStreams(database=desk.database, broadcast=LocalBroadcast(), door=desk.door, look_every_s=0.2)
     async with aclosing(await deaf.follow_job(ACCOUNT, job_id, after=None)) as frames:
         await _take(frames, 1)
         await desk.cancel(job_id)
@@ -223,7 +229,10 @@ async def test_stream_ends_soon_after_its_key_is_revoked(desk: _Desk) -> None:
 
     await desk.database.write(add)
     followed = [await desk.streams.follow_account(ACCOUNT, after=0) for _ in keys]
-    streams = [desk.streams.while_usable(key, frames) for key, frames in zip(keys, followed, strict=True)]
+    callers = [Caller(ACCOUNT, key, frozenset({Scope.READ}), Plan.FREE) for key in keys]
+    streams = [
+        desk.streams.while_usable(caller, frames) for caller, frames in zip(callers, followed, strict=True)
+    ]
     async with asyncio.timeout(10), aclosing(streams[0]), aclosing(streams[1]):
         first = [await anext(stream) for stream in streams]
         assert [frame.kind for frame in first if frame] == ["queued", "queued"]
@@ -232,3 +241,18 @@ async def test_stream_ends_soon_after_its_key_is_revoked(desk: _Desk) -> None:
         assert await anext(streams[1]) is None  # the other key's goes on
         desk.database.clock_offset += timedelta(hours=2)
         assert [frame async for frame in streams[1] if frame is not None] == []
+
+
+async def test_account_has_only_so_many_streams_open(desk: _Desk) -> None:
+    await desk.add_job()
+    caller = Caller(ACCOUNT, new_id(), frozenset({Scope.READ}), Plan.FREE)
+    async with AsyncExitStack() as opened:
+        for _ in range(3):
+            frames = await desk.streams.follow_account(ACCOUNT, after=0)
+            stream = await opened.enter_async_context(aclosing(desk.streams.while_usable(caller, frames)))
+            await anext(stream)
+        with pytest.raises(TooManyRequests):
+            await desk.streams.follow_account(ACCOUNT, after=0)
+        assert desk.door.open == 3
+    assert desk.door.open == 0
+    await desk.streams.follow_account(ACCOUNT, after=0)
