@@ -23,6 +23,7 @@ class CloudProcesses:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SAFELIGHT_")},
             "SAFELIGHT_DATA_DIR": str(folder / "data"),
+            "SAFELIGHT_RATE_LIMITS": "false",
             **settings,
         }
         self._running: list[subprocess.Popen[bytes]] = []
