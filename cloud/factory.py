@@ -17,8 +17,8 @@ from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
 from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
-from cloud.services.artifacts import Artifacts
 from cloud.services.admission import Admission
+from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
@@ -44,10 +44,10 @@ from cloud.services.run_files import RunFiles
 from cloud.services.servers import Servers
 from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
-from cloud.services.users import Users
-from cloud.services.waiting import Waiting
 from cloud.services.stream_door import StreamDoor
 from cloud.services.stream_tickets import StreamTickets
+from cloud.services.users import Users
+from cloud.services.waiting import Waiting
 from cloud.services.why import Why
 from cloud.settings import Settings
 from shared.engines.builtin.classes import NODE_CLASSES
@@ -68,12 +68,12 @@ class ProcessContext:
     queue: Queue
     broadcast: Broadcast
     inspector: Inspector
+    counter: RateCounter
+    streams: StreamDoor
     redis: RedisLink | None
     presets: Mapping[str, Preset]
     pricing: Pricing
     signer: LinkSigner
-    counter: RateCounter
-    streams: StreamDoor
     box: SecretBox
     utcnow: Callable[[], datetime]
 
@@ -85,11 +85,6 @@ class Factory:
     def accounts(self) -> Accounts:
         return Accounts(database=self._context.database, credits=self.credits(), utcnow=self._context.utcnow)
 
-    def artifacts(self) -> Artifacts:
-        settings = self._context.settings
-        return Artifacts(
-            database=self._context.database,
-            blobs=self._context.blobs,
     def admission(self) -> Admission:
         settings = self._context.settings
         return Admission(
@@ -99,6 +94,11 @@ class Factory:
             failed_per_minute=settings.failed_sign_ins_per_minute,
         )
 
+    def artifacts(self) -> Artifacts:
+        settings = self._context.settings
+        return Artifacts(
+            database=self._context.database,
+            blobs=self._context.blobs,
             inspector=self._context.inspector,
             links=self._links(),
             signer=self._context.signer,
@@ -187,6 +187,10 @@ class Factory:
             breaker_rules=BreakerRules(first=timedelta(seconds=self._context.settings.breaker_first_s)),
         )
 
+    def origins(self) -> tuple[str, ...]:
+        """Of the web pages that may call us, our own among them."""
+        return (*self._context.settings.cors_origins, self._context.settings.base_url)
+
     def presets(self) -> Presets:
         return Presets(presets=self._context.presets, builtin_classes=NODE_CLASSES)
 
@@ -195,10 +199,6 @@ class Factory:
             database=self._context.database,
             broadcast=self._context.broadcast,
             queue=self._context.queue,
-    def origins(self) -> tuple[str, ...]:
-        """Of the web pages that may call us, our own among them."""
-        return (*self._context.settings.cors_origins, self._context.settings.base_url)
-
         )
 
     def recipes(self) -> Recipes:
@@ -224,6 +224,9 @@ class Factory:
             links=self._links(),
         )
 
+    def stream_tickets(self) -> StreamTickets:
+        return StreamTickets(database=self._context.database, utcnow=self._context.utcnow)
+
     def users(self) -> Users:
         return Users(database=self._context.database)
 
@@ -232,9 +235,6 @@ class Factory:
             database=self._context.database,
             queue=self._context.queue,
             endings=self._endings(),
-    def stream_tickets(self) -> StreamTickets:
-        return StreamTickets(database=self._context.database, utcnow=self._context.utcnow)
-
             presets=self._context.presets,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             utcnow=self._context.utcnow,
@@ -303,6 +303,8 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             queue=queue,
             broadcast=broadcast,
             inspector=inspector,
+            streams=StreamDoor(per_account=settings.streams_per_account),
+            counter=LocalRateCounter() if redis is None else RedisRateCounter(link=redis),
             redis=redis,
             presets=_shipped_presets(),
             pricing=Pricing(rates=Rates(settings.credits_per_s, settings.credits_per_s_by_class)),
@@ -328,8 +330,6 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 def _signer(settings: Settings) -> LinkSigner:
     return LinkSigner(
         secret=settings.signing_secret(),
-            streams=StreamDoor(per_account=settings.streams_per_account),
-            counter=LocalRateCounter() if redis is None else RedisRateCounter(link=redis),
         valid_for=timedelta(seconds=settings.link_valid_s),
         utcnow=_utcnow,
     )

@@ -69,11 +69,11 @@ def create_api() -> FastAPI:
     return app
 
 
+_TRANSFERS = tuple(f"{API}/{place}/" for place in ("downloads", "shared"))
+
+
 def asgi_app(context: ProcessContext) -> ASGIApp:
     """The routes within the layers that every request passes."""
-_TRANSFERS = tuple(f"{API}/{place}/" for place in ("uploads", "downloads", "artifacts", "shared"))
-
-
     app = create_api()
     app.state.context = context
     limited = SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings))
@@ -91,7 +91,6 @@ def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
         limit=settings.max_body_bytes,
         uploads=(f"{API}/uploads/", f"{API}/artifacts/"),
         upload_limit=settings.max_upload_bytes,
-    )
         patience_s=settings.client_patience_s,
     )
     limited = HeadLimit(limited, limit=settings.max_head_bytes)
@@ -109,6 +108,7 @@ def _admitted(app: ASGIApp, settings: Settings) -> ASGIApp:
         waiting=settings.requests_waiting,
         wait_s=settings.request_wait_s,
         exempt=("/health", "/ready", "/metrics", *_TRANSFERS),
+    )
 
 
 def _over_tls(settings: Settings) -> bool:

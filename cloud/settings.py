@@ -116,10 +116,10 @@ class Settings(BaseSettings):
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
-    max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     requests_at_once: Annotated[int, Field(ge=1)] = 16
     requests_waiting: Annotated[int, Field(ge=0)] = 32
     request_wait_s: Annotated[float, Field(gt=0)] = 1.0
+    max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     lease_s: Annotated[float, Field(ge=0.2)] = 30.0
     reap_every_s: Annotated[float, Field(gt=0)] = 5.0
     queue_time_s: Annotated[float, Field(ge=1)] = 24 * 3600.0

@@ -25,8 +25,8 @@ from cloud.repositories.run_times import RunTimeRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows
-from cloud.repositories.tickets import TicketRows
 from cloud.repositories.stream_tickets import StreamTicketRows
+from cloud.repositories.tickets import TicketRows
 from cloud.repositories.waiting import WaitingRows
 
 __all__ = ["Unit"]
@@ -56,10 +56,10 @@ class Unit:
         self.servers = ServerRows(connection, clock)
         self.shares = ShareRows(connection, clock)
         self.standing = StandingRows(connection, clock, self.servers)
+        self.stream_tickets = StreamTicketRows(connection, clock, self.keys)
         self.tickets = TicketRows(connection)
         self.waiting = WaitingRows(connection, clock, self.lanes)
 
-        self.stream_tickets = StreamTicketRows(connection, clock, self.keys)
     def schema_version(self) -> str:
         """Which migration was the last; empty if there was none."""
         if not inspect(self.connection).has_table("alembic_version"):
