@@ -16,8 +16,9 @@ from cloud.repositories.standing import Scene
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.waiting import Waiting
 from cloud.worker.choose import choose_lane
+from cloud.worker.following import Course
 from cloud.worker.lease import LeaseLost, under_lease
-from cloud.worker.run import AttemptRunner, Course
+from cloud.worker.run import AttemptRunner
 from cloud.worker.seat import Seat, can_run
 from cloud.worker.signals import Reason, Signals
 from cloud.worker.watch import Watch

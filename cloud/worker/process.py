@@ -17,6 +17,7 @@ from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.leading import Leading
 from cloud.services.waiting import Waiting
 from cloud.worker.fleet import Fleet
+from cloud.worker.following import RunFollower
 from cloud.worker.inputs import InputFiles
 from cloud.worker.lane_worker import LaneWorker
 from cloud.worker.passing import PassingEvent
@@ -91,8 +92,7 @@ async def run_worker(
             attempts=attempts,
             inputs=InputFiles(blobs=blobs, presets=presets),
             saver=OutputSaver(blobs=blobs),
-            tell=tell,
-            hang_s=hang_s,
+            follower=RunFollower(seat=seat, attempts=attempts, tell=tell, hang_s=hang_s),
         )
         return LaneWorker(
             name=name,

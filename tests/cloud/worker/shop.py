@@ -33,10 +33,11 @@ from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
 from cloud.services.servers import Servers
 from cloud.services.waiting import Waiting
+from cloud.worker.following import Course, RunFollower
 from cloud.worker.inputs import InputFiles
 from cloud.worker.passing import PassingEvent
 from cloud.worker.process import run_worker, worker_name
-from cloud.worker.run import AttemptRunner, Course
+from cloud.worker.run import AttemptRunner
 from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from cloud.worker.server_watch import WatchRules
@@ -134,6 +135,7 @@ class Shop:
         name: str | None = None,
         grace_s: float = 10.0,
         hang_s: float = 30.0,
+        poll_s: float = 1.0,
     ) -> AsyncIterator[asyncio.Event]:
         """A worker beside the test, which leads its share of the servers; setting the event drains it,
         leaving ends it hard."""
@@ -156,6 +158,7 @@ class Shop:
                 stop=stop,
                 grace_s=grace_s,
                 hang_s=hang_s,
+                poll_s=poll_s,
             )
         )
         try:
@@ -279,12 +282,13 @@ class Shop:
         async def tell(_claim: Claim, _event: PassingEvent) -> None:
             pass
 
+        seat = Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), runs_at_once=1)
         runner = AttemptRunner(
-            seat=Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), runs_at_once=1),
+            seat=seat,
             attempts=self.attempts,
             inputs=self.inputs(),
             saver=OutputSaver(blobs=self.blobs),
-            tell=tell,
+            follower=RunFollower(seat=seat, attempts=self.attempts, tell=tell, hang_s=30),
         )
         signals = Signals()
         if unwanted:

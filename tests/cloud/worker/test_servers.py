@@ -83,12 +83,13 @@ async def _all_running(shop: Shop, jobs: list[str]) -> bool:
 
 @pytest.mark.usefixtures("servers")
 async def test_two_servers_share_the_work(shop: Shop, one: ComfyServer, two: ComfyServer) -> None:
-    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(6)]
+    jobs = [await shop.submit(values=MANY | {"steps": 10, "seed": seed}) for seed in range(6)]
     async with shop.worker():
         ended = [await shop.end_of(job) for job in jobs]
-    assert {(job.state, job.attempt) for job in ended} == {(JobState.COMPLETED, 1)}
-    assert len(one.begun) + len(two.begun) == 6
+    assert {job.state for job in ended} == {JobState.COMPLETED}
     assert min(len(one.begun), len(two.begun)) >= 2
+    tries = [end for job in jobs for _, end, _ in await _attempts(shop, job)]
+    assert set(tries) <= {"released", "completed"}
 
 
 @pytest.mark.usefixtures("servers")
@@ -179,9 +180,8 @@ async def test_a_job_that_ran_out_of_memory_is_tried_once_elsewhere(
     assert {job.state for job in jobs} == {JobState.COMPLETED}
     tries = [await _attempts(shop, job) for job in sent]
     assert all(sum(end == "broken_off" for _, end, _ in attempts) <= 1 for attempts in tries)
-    assert len(one.begun) >= 1
-    assert len(two.begun) == 4
-    assert one.count("POST", "/free") == len(one.begun)
+    assert len(two.begun) >= 4
+    assert one.count("POST", "/free") >= 1
 
 
 @pytest.mark.usefixtures("servers")
