@@ -49,6 +49,11 @@ class LeadRows:
         """Those not seen for so long."""
         return self._connection.execute(delete(WORKERS).where(_W.seen_at < self._clock.now(-age))).rowcount
 
+    def forget_all(self) -> None:
+        """No worker lives any more."""
+        self._connection.execute(delete(WORKERS))
+        self._connection.execute(update(SERVERS).values(led_by=None, lead_until=None))
+
     def leave(self, worker: str) -> None:
         """The worker ends: others need not wait for its leases."""
         self._connection.execute(delete(WORKERS).where(_W.name == worker))
