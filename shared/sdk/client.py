@@ -8,6 +8,7 @@ from typing import BinaryIO, Self
 from shared.api.artifacts import Artifact
 from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
 from shared.api.presets import PresetDetail, PresetSummary
+from shared.api.recipes import Recipe
 from shared.jobs.events import JobEvent
 from shared.sdk import operations
 from shared.sdk.operations import Download
@@ -48,6 +49,9 @@ class CloudClient:
 
     async def get_job(self, job_id: str) -> Job:
         return await self._transport.perform(operations.get_job(job_id))
+
+    async def get_recipe(self, job_id: str, position: int = 0) -> Recipe:
+        return await self._transport.perform(operations.get_recipe(job_id, position))
 
     async def find_job(self, *, idempotency_key: str) -> Job | None:
         return await self._transport.perform(operations.find_job(idempotency_key))
@@ -103,6 +107,9 @@ class BlockingCloudClient:
 
     def get_job(self, job_id: str) -> Job:
         return self._transport.perform(operations.get_job(job_id))
+
+    def get_recipe(self, job_id: str, position: int = 0) -> Recipe:
+        return self._transport.perform(operations.get_recipe(job_id, position))
 
     def find_job(self, *, idempotency_key: str) -> Job | None:
         return self._transport.perform(operations.find_job(idempotency_key))

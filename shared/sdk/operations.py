@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
 from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
 from shared.api.presets import PresetDetail, PresetList, PresetSummary
+from shared.api.recipes import Recipe
 from shared.errors import JsonValue
 from shared.sdk.errors import DownloadBroken, NotTheCloud, RequestRefused
 from shared.sdk.exchange import Answer, Request
@@ -24,6 +25,7 @@ __all__ = [
     "find_job",
     "get_job",
     "get_preset",
+    "get_recipe",
     "list_jobs",
     "list_presets",
     "retry_job",
@@ -82,6 +84,12 @@ def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
 
 def get_job(job_id: str) -> Steps[Job]:
     return _read(Job, (yield Request(method="GET", url=f"{API}/jobs/{quote(job_id, safe='')}")))
+
+
+def get_recipe(job_id: str, position: int) -> Steps[Recipe]:
+    """How the job's output at this place among its outputs was made."""
+    url = f"{API}/jobs/{quote(job_id, safe='')}/outputs/{position}/recipe"
+    return _read(Recipe, (yield Request(method="GET", url=url)))
 
 
 def find_job(idempotency_key: str) -> Steps[Job | None]:

@@ -8,7 +8,6 @@ import httpx
 import pytest
 from PIL import Image
 
-from shared.api.recipes import Recipe
 from shared.files import digest_file
 from shared.ids import new_id
 from shared.jobs.state import JobState
@@ -82,8 +81,8 @@ def test_large_photograph_goes_straight_to_the_store_and_its_picture_comes_from_
     with Image.open(sink) as picture:
         picture.load()
         assert picture.size == (1200, 1200)
-    told = httpx.get(output.recipe_url, headers=cluster.headers)
-    recipe = Recipe.model_validate_json(told.content)
+    recipe = cluster.client.get_recipe(job.id)
+    assert output.recipe_url.endswith(f"/jobs/{job.id}/outputs/0/recipe")
     assert (recipe.output.digest, recipe.engine) == (output.digest, "builtin")
     assert _is_whole(cluster)
 
