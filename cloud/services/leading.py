@@ -53,10 +53,13 @@ class Leading:
             if leads.free:
                 wanted = leads.free[: share_of(leads) - leads.of_worker.get(worker, 0)]
                 unit.leads.take(worker, wanted, self._lease)
-            elif idle and gives_up(leads, worker):
-                unit.leads.give_up(worker, [min(idle)])
+            led = tuple(server for server in unit.servers.all() if server.led_by == worker)
+            free = [server.name for server in led if server.name in idle]
+            if not leads.free and free and gives_up(leads, worker):
+                unit.leads.give_up(worker, free[:1])
+                led = tuple(server for server in led if server.name != free[0])
             failpoint("server.leading")
-            return tuple(server for server in unit.servers.all() if server.led_by == worker)
+            return led
 
         return await self._database.write(work)
 
