@@ -11,6 +11,7 @@ from cloud.clients.inspector import Inspector
 from cloud.clients.queue import LocalQueue, Queue, RedisQueue
 from cloud.clients.rate_counter import LocalRateCounter, RateCounter, RedisRateCounter
 from cloud.clients.redis_link import RedisLink
+from cloud.clients.safe_http import SafeHttp
 from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.postgres import PostgresDatabase
@@ -24,6 +25,7 @@ from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
 from cloud.services.collection import Collection, CollectionRules
 from cloud.services.credits import Credits
+from cloud.services.deliveries import Deliveries
 from cloud.services.drafts import Drafts
 from cloud.services.endings import Endings
 from cloud.services.event_streams import EventStreams
@@ -48,6 +50,8 @@ from cloud.services.stream_door import StreamDoor
 from cloud.services.stream_tickets import StreamTickets
 from cloud.services.users import Users
 from cloud.services.waiting import Waiting
+from cloud.services.webhook_sender import WebhookSender
+from cloud.services.webhooks import Webhooks
 from cloud.services.why import Why
 from cloud.settings import Settings
 from shared.engines.builtin.classes import NODE_CLASSES
@@ -75,6 +79,7 @@ class ProcessContext:
     pricing: Pricing
     signer: LinkSigner
     box: SecretBox
+    user_http: SafeHttp
     utcnow: Callable[[], datetime]
 
 
@@ -149,6 +154,9 @@ class Factory:
             rules=rules,
             utcnow=self._context.utcnow,
         )
+
+    def deliveries(self) -> Deliveries:
+        return Deliveries(database=self._context.database, queue=self._context.queue)
 
     def event_streams(self) -> EventStreams:
         return EventStreams(
@@ -240,6 +248,23 @@ class Factory:
             utcnow=self._context.utcnow,
         )
 
+    def webhook_sender(self) -> WebhookSender:
+        return WebhookSender(
+            database=self._context.database,
+            queue=self._context.queue,
+            http=self._context.user_http,
+            box=self._context.box,
+        )
+
+    def webhooks(self) -> Webhooks:
+        return Webhooks(
+            database=self._context.database,
+            queue=self._context.queue,
+            http=self._context.user_http,
+            box=self._context.box,
+            utcnow=self._context.utcnow,
+        )
+
     def _accepting(self) -> Accepting:
         return Accepting(
             database=self._context.database,
@@ -310,6 +335,7 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             pricing=Pricing(rates=Rates(settings.credits_per_s, settings.credits_per_s_by_class)),
             signer=_signer(settings),
             box=SecretBox(settings.sealing_keys()),
+            user_http=SafeHttp(allowed_hosts=settings.allowed_fetch_hosts),
             utcnow=_utcnow,
         )
 

@@ -26,6 +26,7 @@ from cloud.routers import (
     shares,
     transfers,
     waiting,
+    webhooks,
 )
 from cloud.services.links import API
 from cloud.settings import Settings
@@ -60,6 +61,7 @@ def create_api() -> FastAPI:
         shares,
         presets,
         waiting,
+        webhooks,
         operator_servers,
     ):
         api.include_router(routes.router)

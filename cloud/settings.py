@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000
     failed_sign_ins_per_minute: Annotated[int, Field(ge=1)] = 300  # of an address
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
+    allowed_fetch_hosts: _Words = ()  # for development: of users' URLs, asked wherever they are
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
     requests_at_once: Annotated[int, Field(ge=1)] = 16
@@ -148,6 +149,8 @@ class Settings(BaseSettings):
             )
         if self.environment is Environment.PRODUCTION and self.public_url is None:
             raise ValueError("SAFELIGHT_PUBLIC_URL must be set in production")
+        if self.environment is Environment.PRODUCTION and self.allowed_fetch_hosts:
+            raise ValueError("SAFELIGHT_ALLOWED_FETCH_HOSTS must not be set in production")
         return self
 
     @property

@@ -43,6 +43,7 @@ async def run_process(settings: Settings, parts: Parts) -> None:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]
             if parts.works:
                 beside.append(group.create_task(keep_house(context), name="chores"))
+                beside.append(group.create_task(Factory(context).webhook_sender().run(), name="webhooks"))
             async with asyncio.TaskGroup() as serving:
                 if parts.listening is not None:
                     serving.create_task(_serve(context, parts.listening, stop), name="api")

@@ -12,6 +12,7 @@ from cloud.repositories.claims import ClaimRows
 from cloud.repositories.collection import CollectionRows
 from cloud.repositories.credit_audit import CreditAuditRows
 from cloud.repositories.credits import CreditRows
+from cloud.repositories.deliveries import DeliveryRows
 from cloud.repositories.events import EventRows
 from cloud.repositories.idempotency import IdempotencyRows
 from cloud.repositories.intake import IntakeRows
@@ -28,6 +29,7 @@ from cloud.repositories.standing import StandingRows
 from cloud.repositories.stream_tickets import StreamTicketRows
 from cloud.repositories.tickets import TicketRows
 from cloud.repositories.waiting import WaitingRows
+from cloud.repositories.webhooks import WebhookRows
 
 __all__ = ["Unit"]
 
@@ -44,6 +46,7 @@ class Unit:
         self.collection = CollectionRows(connection, clock)
         self.credit_audit = CreditAuditRows(connection, clock)
         self.credits = CreditRows(connection, clock)
+        self.deliveries = DeliveryRows(connection, clock)
         self.events = EventRows(connection, clock)
         self.idempotency = IdempotencyRows(connection, clock)
         self.jobs = JobRows(connection, clock)
@@ -59,6 +62,7 @@ class Unit:
         self.stream_tickets = StreamTicketRows(connection, clock, self.keys)
         self.tickets = TicketRows(connection)
         self.waiting = WaitingRows(connection, clock, self.lanes)
+        self.webhooks = WebhookRows(connection, clock)
 
     def schema_version(self) -> str:
         """Which migration was the last; empty if there was none."""

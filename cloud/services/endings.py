@@ -10,6 +10,7 @@ from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.repositories.waiting import EndedJob
 from cloud.services.credits import settle
+from cloud.services.webhook_messages import batch_message, job_message, tell
 from shared.failpoints import failpoint
 from shared.jobs.batch import BatchCompleted
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, TerminalEvent
@@ -70,7 +71,7 @@ class Endings:
     def note_all(self, unit: Unit, endings: Sequence[Ending]) -> None:
         """Of several jobs, in the order in which the repositories gave them."""
         for account_id, ended in groupby(endings, key=lambda ending: ending.account_id):
-            unit.events.add_all(account_id, [ending.event for ending in ended])
+            _note_of_account(unit, account_id, tuple(ended))
         for ending in endings:
             if ending.state is JobState.COMPLETED:
                 unit.run_times.add_of(ending.job_id)
@@ -80,6 +81,17 @@ class Endings:
         for batch_id, ended in groupby(endings, key=lambda ending: ending.batch_id):
             if batch_id is not None:
                 _count(unit, batch_id, tuple(ended))
+
+
+def _note_of_account(unit: Unit, account_id: str, endings: Sequence[Ending]) -> None:
+    unit.events.add_all(account_id, [ending.event for ending in endings])
+    if listening := unit.webhooks.listening(account_id):
+        for ending in endings:
+            message = job_message(
+                ending.event, preset=ending.lane.preset, batch_id=ending.batch_id, price=ending.price
+            )
+            tell(unit, listening, message)
+        failpoint("ending.told")
 
 
 def _count(unit: Unit, batch_id: str, endings: Sequence[Ending]) -> None:
@@ -99,3 +111,4 @@ def _count(unit: Unit, batch_id: str, endings: Sequence[Ending]) -> None:
         expired=batch.ended[JobState.EXPIRED],
     )
     unit.events.add_batch_completed(last.account_id, event)
+    tell(unit, unit.webhooks.listening(last.account_id), batch_message(event))

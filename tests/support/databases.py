@@ -45,7 +45,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url: str = request.getfixturevalue("_migrated_postgres")
     server: PostgresServer = request.getfixturevalue("postgres_server")
     server.execute(
-        "TRUNCATE run_times, accounts, users, seats, servers, workers, audit_entries"
+        "TRUNCATE run_times, accounts, users, seats, servers, workers, audit_entries, webhook_deliveries"
         " RESTART IDENTITY CASCADE",
         database=url.rpartition("/")[2],
     )

@@ -14,7 +14,21 @@ from sqlalchemy.exc import DBAPIError
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.tables import account, artifact, audit, batch, credit, event, job, run_time, seat, server, share
+from cloud.tables import (
+    account,
+    artifact,
+    audit,
+    batch,
+    credit,
+    event,
+    input_fetch,
+    job,
+    run_time,
+    seat,
+    server,
+    share,
+    webhook,
+)
 from cloud.tables.base import METADATA
 from shared.ids import new_id
 from shared.jobs.state import JobState, may_become
@@ -27,11 +41,13 @@ TABLES = (
     batch,
     credit,
     event,
+    input_fetch,
     job,
     run_time,
     seat,
     server,
     share,
+    webhook,
 )  # known to METADATA once imported
 
 

@@ -50,8 +50,16 @@ async def _mine(client: Client) -> dict[str, str]:
         "preset_id": "noir",
         "position": "0",
         "share_id": await client.share_id(),
+        **await _webhook(client),
         "name": "gpu",
     }
+
+
+async def _webhook(client: Client) -> dict[str, str]:
+    added = await client.call("POST", "/webhooks", json={"url": "https://hooks.example/"})
+    webhook = str(added.json()["webhook"]["id"])
+    pinged = await client.call("POST", f"/webhooks/{webhook}/ping")
+    return {"webhook_id": webhook, "delivery_id": str(pinged.json()["id"])}
 
 
 def _filled(path: str, values: dict[str, str]) -> str:
@@ -60,7 +68,8 @@ def _filled(path: str, values: dict[str, str]) -> str:
 
 async def _ask(client: Client, method: str, path: str, key: str | None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    body = {"json": {}} if method == "POST" else {}
+    sent = {"since": "2026-01-01T00:00:00Z"} if re.search(r"/webhooks/[^/]+/replay$", path) else {}
+    body = {"json": sent} if method == "POST" else {}
     return await client.http.request(method, BASE + path, headers=headers, **body)
 
 
@@ -75,7 +84,7 @@ async def test_no_route_answers_a_stranger(api: Api, client: Client) -> None:
             answer = await _ask(client, method, _filled(path, values), key)
             assert answer.status_code == 401, (method, path, key)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-        mine = any(name in path for name in ("{job_id}", "{digest}", "{share_id}"))
+        mine = any(name in path for name in ("{job_id}", "{digest}", "{share_id}", "{webhook_id}"))
         if method != "PUT" and mine:  # what one sends is one's own
             answer = await _ask(client, method, _filled(path, values), other.key)
             assert answer.status_code == 404, (method, path)
@@ -90,6 +99,8 @@ async def test_reading_key_is_refused_every_change(api: Api, client: Client) -> 
         "/api/v1/batches": await _batch(client),
         "/api/v1/artifacts": {"digest": "0" * 64, "bytes": 1},
         "/api/v1/operator/servers": {"url": "http://gpu"},
+        "/api/v1/webhooks": {"url": "https://hooks.example/"},
+        "/api/v1/webhooks/{webhook_id}/replay": {"since": "2026-01-01T00:00:00Z"},
     }
     for method, path in WITH_KEY:
         if method in {"POST", "PUT"} and path != "/api/v1/stream-tickets":  # which only read
