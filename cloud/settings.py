@@ -117,8 +117,8 @@ class Settings(BaseSettings):
     allowed_fetch_hosts: _Words = ()  # for development: of users' URLs, asked wherever they are
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB
-    requests_at_once: Annotated[int, Field(ge=1)] = 16
-    requests_waiting: Annotated[int, Field(ge=0)] = 32
+    requests_at_once: Annotated[int, Field(ge=1)] = 8  # the rest waits, or comes again
+    requests_waiting: Annotated[int, Field(ge=0)] = 8
     request_wait_s: Annotated[float, Field(gt=0)] = 1.0
     max_pixels: Annotated[int, Field(ge=1)] = 64 * 1024 * 1024
     lease_s: Annotated[float, Field(ge=0.2)] = 30.0

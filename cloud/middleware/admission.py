@@ -5,6 +5,7 @@ and answers in the end to clients that have given up.
 """
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 
@@ -73,16 +74,17 @@ class Admission:
 
     def _was_given(self, place: asyncio.Future[None]) -> bool:
         """Just when the wait for it was over."""
-        if place.cancelled():
+        with contextlib.suppress(ValueError):
             self._queue.remove(place)
-            return False
-        return True
+        return not place.cancelled()
 
     def _leave(self) -> None:
-        if self._queue:
-            self._queue.popleft().set_result(None)
-        else:
-            self._free += 1
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
 
     def _is_exempt(self, scope: Scope) -> bool:
         """Bytes are PUT, or fetched at the places that were named."""
