@@ -129,6 +129,7 @@ class Settings(BaseSettings):
     server_answer_s: Annotated[float, Field(gt=0, le=60)] = 30.0  # how long one of its answers may take
     breaker_first_s: Annotated[float, Field(gt=0)] = 5.0  # the first pause of a server that fails
     hang_s: Annotated[float, Field(gt=0)] = 30.0  # how long a run may take to stop
+    restart_command: str | None = None  # run when it does not; SAFELIGHT_SERVER_NAME says for which server
     link_valid_s: Annotated[float, Field(ge=1, le=900)] = 900.0
     collect_every_s: Annotated[float, Field(gt=0)] = 600.0
     collect_grace_s: Annotated[float, Field(ge=1000)] = 1800.0  # longer than any link is valid

@@ -11,6 +11,7 @@ from time import monotonic
 import structlog
 
 from cloud.clients.queue import Bell, Queue
+from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.servers import ServerRecord
 from cloud.services.attempts import AttemptRules
 from cloud.services.leading import Leading
@@ -56,6 +57,7 @@ class Fleet:
         queue: Queue,
         rules: AttemptRules,
         watch_rules: WatchRules,
+        restart: RestartHook,
         folder: Path,
         grace_s: float,
         make: MakeLaneWorker,
@@ -65,6 +67,7 @@ class Fleet:
         self._queue = queue
         self._lease_s = rules.lease.total_seconds()
         self._watch_rules = watch_rules
+        self._restart = restart
         self._folder = folder
         self._grace_s = grace_s
         self._make = make
@@ -130,6 +133,7 @@ class Fleet:
             engine=engine,
             leading=self._leading,
             rules=self._watch_rules,
+            restart=self._restart,
         )
         lanes = self._make(seat, watch, self._grace_s)
         watch.tell(

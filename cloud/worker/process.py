@@ -11,6 +11,7 @@ import structlog
 from cloud.clients.blob import BlobStore
 from cloud.clients.broadcast import Broadcast, Message
 from cloud.clients.queue import Queue
+from cloud.clients.restart_hook import RestartHook
 from cloud.factory import Factory, ProcessContext
 from cloud.repositories.claims import Claim
 from cloud.services.attempts import AttemptRules, Attempts
@@ -59,6 +60,7 @@ async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float =
             grace_s=grace_s,
             poll_s=settings.poll_every_s,
             hang_s=settings.hang_s,
+            restart=RestartHook(settings.restart_command),
         )
 
 
@@ -80,6 +82,7 @@ async def run_worker(
     grace_s: float = 20.0,
     poll_s: float = 1.0,
     hang_s: float = 30.0,
+    restart: RestartHook | None = None,
 ) -> None:
     """Returns once `stop` is set and every attempt has ended or was given back."""
 
@@ -115,6 +118,7 @@ async def run_worker(
         queue=queue,
         rules=rules,
         watch_rules=watch_rules,
+        restart=restart or RestartHook(None),
         folder=folder,
         grace_s=grace_s,
         make=lane_worker,

@@ -12,6 +12,7 @@ from time import monotonic
 
 import structlog
 
+from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.lanes import LaneHead
 from cloud.repositories.servers import ServerFacts, ServerRecord
 from cloud.services.leading import Leading
@@ -55,12 +56,14 @@ class ServerWatch:
         engine: Engine,
         leading: Leading,
         rules: WatchRules,
+        restart: RestartHook,
     ) -> None:
         self._record = record
         self._client = client
         self._engine = engine
         self._leading = leading
         self._rules = rules
+        self._restart = restart
         self._on_change: Callable[[], None] = _nobody
         self._on_loss: Callable[[bool], None] = _nobody
         self._open_here: Callable[[], int] = int
@@ -168,6 +171,8 @@ class ServerWatch:
         if isinstance(error, EngineHung):
             self._hung = error.run_id
         self._then(lambda: self._leading.note_failure(self._record.name, error.message, at_once=hung))
+        if hung:
+            self._then(self._restarted)
 
     def measured(self, preset: str, seconds: float, *, cold: bool) -> None:
         async def note() -> ServerRecord:
@@ -175,6 +180,10 @@ class ServerWatch:
             return self._record
 
         self._then(note)
+
+    async def _restarted(self) -> ServerRecord:
+        await self._restart.restart(self._record.name, self._record.url)
+        return self._record
 
     def _then(self, step: Callable[[], Awaitable[ServerRecord | None]]) -> None:
         self._steps.append(step)

@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 from cloud.clients.blob import LocalBlobStore, artifact_key
 from cloud.clients.broadcast import LocalBroadcast
 from cloud.clients.queue import Bell, LocalQueue
+from cloud.clients.restart_hook import RestartHook
 from cloud.clients.secret_box import SecretBox
 from cloud.errors import Fenced
 from cloud.repositories.artifacts import ArtifactFacts
@@ -136,6 +137,7 @@ class Shop:
         grace_s: float = 10.0,
         hang_s: float = 30.0,
         poll_s: float = 1.0,
+        restart: RestartHook | None = None,
     ) -> AsyncIterator[asyncio.Event]:
         """A worker beside the test, which leads its share of the servers; setting the event drains it,
         leaving ends it hard."""
@@ -158,6 +160,7 @@ class Shop:
                 stop=stop,
                 grace_s=grace_s,
                 hang_s=hang_s,
+                restart=restart,
                 poll_s=poll_s,
             )
         )

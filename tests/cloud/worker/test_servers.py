@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import JobRecord
 from cloud.repositories.unit import Unit
@@ -205,12 +206,14 @@ async def test_a_run_that_will_not_stop_marks_its_server_and_is_retried_elsewher
     one.execution.step_s, one.faults.lose_interrupts = 0.5, 10_000
     shop.presets["portrait-pro"] = _with_limit(shop, 2.0)
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
-    async with shop.worker(hang_s=0.5):
+    restart = RestartHook(f"touch {shop.folder / 'restarted'}")
+    async with shop.worker(hang_s=0.5, restart=restart):
         job_id = await shop.submit(values=MANY | {"steps": 25})
         await shop.until_running(job_id)
         await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
         job = await shop.end_of(job_id)
         hung = await shop.server("one")
+    assert (shop.folder / "restarted").exists()
     assert job.state is JobState.COMPLETED
     assert [item[:2] for item in await _attempts(shop, job_id)] == [
         ("one", "broken_off"),
