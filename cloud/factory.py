@@ -32,6 +32,7 @@ from cloud.services.event_streams import EventStreams
 from cloud.services.graph_drafts import GraphDrafts
 from cloud.services.graph_policy import DEFAULT_CLASSES, GraphLimits
 from cloud.services.health import Health
+from cloud.services.input_fetcher import InputFetcher
 from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
 from cloud.services.leading import Leading
@@ -171,6 +172,20 @@ class Factory:
             schema_version=self._context.schema_version,
         )
 
+    def input_fetcher(self) -> InputFetcher:
+        return InputFetcher(
+            database=self._context.database,
+            queue=self._context.queue,
+            blobs=self._context.blobs,
+            inspector=self._context.inspector,
+            http=self._context.user_http,
+            endings=self._endings(),
+            presets=self._context.presets,
+            max_bytes=self._context.settings.max_upload_bytes,
+            try_s=self._context.settings.fetch_try_s,
+            utcnow=self._context.utcnow,
+        )
+
     def jobs(self) -> Jobs:
         return Jobs(
             database=self._context.database,
@@ -279,6 +294,7 @@ class Factory:
             pricing=self._context.pricing,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             link=self._context.settings.credits_link,
+            check_url=self._context.user_http.check,
         )
 
     def _graph_drafts(self) -> GraphDrafts:
@@ -293,6 +309,7 @@ class Factory:
             pricing=self._context.pricing,
             price=settings.graph_price,
             link=settings.credits_link,
+            check_url=self._context.user_http.check,
         )
 
     def _endings(self) -> Endings:

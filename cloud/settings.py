@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000
     failed_sign_ins_per_minute: Annotated[int, Field(ge=1)] = 300  # of an address
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
+    fetch_try_s: Annotated[float, Field(gt=0, le=600)] = 120.0  # for one file that a job names by URL
     allowed_fetch_hosts: _Words = ()  # for development: of users' URLs, asked wherever they are
     max_upload_bytes: Annotated[int, Field(ge=1)] = 512 * _MB
     max_body_bytes: Annotated[int, Field(ge=1024)] = _MB

@@ -44,6 +44,7 @@ async def run_process(settings: Settings, parts: Parts) -> None:
             if parts.works:
                 beside.append(group.create_task(keep_house(context), name="chores"))
                 beside.append(group.create_task(Factory(context).webhook_sender().run(), name="webhooks"))
+                beside.append(group.create_task(Factory(context).input_fetcher().run(), name="fetcher"))
             async with asyncio.TaskGroup() as serving:
                 if parts.listening is not None:
                     serving.create_task(_serve(context, parts.listening, stop), name="api")

@@ -19,6 +19,7 @@ class Bell(StrEnum):
     JOBS = "jobs"  # a job waits
     CANCELS = "cancels"  # a running job is no longer wanted
     EVENTS = "events"  # lasting events wait for the publisher
+    FETCHES = "fetches"  # files are to be fetched for jobs
     SERVERS = "servers"  # an operator changed a server
 
 

@@ -1,7 +1,7 @@
 """Jobs as their owners see them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,11 +16,14 @@ from shared.jobs.state import JobState
 
 __all__ = [
     "AttemptRecord",
+    "GivenFile",
     "InputName",
+    "InputUrl",
     "JobFilter",
     "JobRecord",
     "JobRows",
     "NewJob",
+    "given_inputs_of",
     "inputs_of",
     "new_job_row",
 ]
@@ -37,16 +40,30 @@ class InputName:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class InputUrl:
+    """Where a file is still to be fetched from, and the user's name for it."""
+
+    url: str
+    name: str
+
+
+GivenFile = InputName | InputUrl
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """`expires_in` is how long it may wait; without, as long as everything may. `price_basis` is JSON."""
+    """With files to fetch, it waits in the lane of those, and then `enters` another pool.
+
+    `expires_in` is how long it may wait; without, as long as everything may. `price_basis` is JSON."""
 
     id: str
     lane: Lane
     preset_version: str
     preset_digest: str
     values: Mapping[str, JsonValue]
-    inputs: Mapping[str, tuple[InputName, ...]]
+    inputs: Mapping[str, tuple[GivenFile, ...]]
+    enters: str | None = None
     idempotency_key: str | None = None
     retry_of: str | None = None
     price: int = 0
@@ -72,7 +89,7 @@ class JobRecord:
     preset_digest: str
     models: str
     values: Mapping[str, JsonValue]
-    inputs: Mapping[str, tuple[InputName, ...]]
+    inputs: Mapping[str, tuple[GivenFile, ...]]
     idempotency_key: str | None
     retry_of: str | None
     state: JobState
@@ -266,15 +283,23 @@ def new_job_row(job: NewJob) -> dict[str, Any]:
 
 
 def inputs_of(data: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, tuple[InputName, ...]]:
+    """Of a job that has all of them."""
     return {
         name: tuple(InputName(item["digest"], item["name"]) for item in items) for name, items in data.items()
     }
 
 
-def _inputs_data(inputs: Mapping[str, tuple[InputName, ...]]) -> JsonValue:
-    return {
-        name: [{"digest": item.digest, "name": item.name} for item in items] for name, items in inputs.items()
-    }
+def given_inputs_of(data: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, tuple[GivenFile, ...]]:
+    return {name: tuple(_given_file(item) for item in items) for name, items in data.items()}
+
+
+def _given_file(item: Mapping[str, str]) -> GivenFile:
+    url = item.get("url")
+    return InputName(item["digest"], item["name"]) if url is None else InputUrl(url, item["name"])
+
+
+def _inputs_data(inputs: Mapping[str, tuple[GivenFile, ...]]) -> JsonValue:
+    return {name: [asdict(item) for item in items] for name, items in inputs.items()}
 
 
 def _record(row: RowMapping, outputs: Mapping[str, tuple[Output, ...]]) -> JobRecord:
@@ -283,7 +308,7 @@ def _record(row: RowMapping, outputs: Mapping[str, tuple[Output, ...]]) -> JobRe
             **row,
             "state": JobState(row["state"]),
             "stage": None if row["stage"] is None else StageName(row["stage"]),
-            "inputs": inputs_of(row["inputs"]),
+            "inputs": given_inputs_of(row["inputs"]),
             "outputs": outputs.get(row["id"], ()),
         }
     )

@@ -14,6 +14,7 @@ from cloud.repositories.credit_audit import CreditAuditRows
 from cloud.repositories.credits import CreditRows
 from cloud.repositories.deliveries import DeliveryRows
 from cloud.repositories.events import EventRows
+from cloud.repositories.fetches import FetchRows
 from cloud.repositories.idempotency import IdempotencyRows
 from cloud.repositories.intake import IntakeRows
 from cloud.repositories.jobs import JobRows
@@ -52,6 +53,7 @@ class Unit:
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)
         self.lanes = LaneRows(connection, clock)
+        self.fetches = FetchRows(connection, clock, self.lanes)
         self.intake = IntakeRows(connection, clock, self.jobs, self.events, self.lanes)
         self.leads = LeadRows(connection, clock)
         self.run_times = RunTimeRows(connection, clock)

@@ -34,9 +34,11 @@ class WaitingRows:
         self._clock = clock
         self._lanes = lanes
 
-    def end(self, account_id: str, job_id: str, state: JobState) -> EndedJob | None:
+    def end(self, account_id: str, job_id: str, state: JobState, **values: Any) -> EndedJob | None:
         """None if the job does not wait."""
-        return next(iter(self._end(_J.id == job_id, _J.account_id == account_id, state=state)), None)
+        return next(
+            iter(self._end(_J.id == job_id, _J.account_id == account_id, state=state, **values)), None
+        )
 
     def end_lane(self, lane: Lane, state: JobState, *, limit: int, **values: Any) -> tuple[EndedJob, ...]:
         return self._end(self._some(limit, in_lane(lane)), state=state, **values)

@@ -31,10 +31,12 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """`answer` is the body of the 202; `replayed` is true if it was given before."""
+    """`answer` is the body of the 202; `replayed` is true if it was given before,
+    `fetches` if files are to be fetched first."""
 
     answer: str
     replayed: bool
+    fetches: bool = False
 
 
 class Accepting:
@@ -67,6 +69,8 @@ class Accepting:
             failpoint("submit.committed")
             await self._queue.ring(Bell.JOBS)
             await self._queue.ring(Bell.EVENTS)
+            if submitted.fetches:
+                await self._queue.ring(Bell.FETCHES)
         return submitted
 
     def _accepted(
@@ -89,7 +93,7 @@ class Accepting:
             return _replayed(stored, digest)
         self._write(unit, caller, made)
         failpoint("submit.written")
-        return Submitted(made.answer, replayed=False)
+        return Submitted(made.answer, replayed=False, fetches=any(job.enters for job in made.jobs))
 
     def _write(self, unit: Unit, caller: Caller, made: Submission) -> None:
         """Lanes and then credits last, in the order in which whoever ends jobs locks them."""
@@ -97,6 +101,7 @@ class Accepting:
             unit.batches.add(made.batch)
         now = self._utcnow()
         unit.intake.add(made.jobs, [Queued(job_id=job.id, attempt=0, at=now) for job in made.jobs])
+        unit.fetches.add([job for job in made.jobs if job.enters is not None])
         self._credits.take(unit, caller, {job.id: job.price for job in made.jobs})
 
 

@@ -8,12 +8,12 @@ from cloud.clients.queue import Bell, Queue
 from cloud.errors import Conflict, InvalidRequest, NotFound
 from cloud.repositories.batches import BatchRecord, NewBatch
 from cloud.repositories.database import Database
-from cloud.repositories.jobs import NewJob
+from cloud.repositories.jobs import InputName, NewJob
 from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, Terms, input_names
+from cloud.services.drafts import Drafts, Item, Terms, given_files
 from cloud.services.endings import Ending, Endings
 from cloud.services.links import Links
 from cloud.services.request_digest import request_digest
@@ -69,7 +69,7 @@ class Batches:
                 max_price=request.max_price,
             )
             items = [
-                Item(job_id, {**request.values, **item.values}, input_names(item.inputs))
+                Item(job_id, {**request.values, **item.values}, given_files(item.inputs))
                 for job_id, item in zip(ids, request.items, strict=True)
             ]
             jobs = self._jobs(unit, caller, preset, terms, items, batch_id)
@@ -222,14 +222,13 @@ class Batches:
 
 def _digests(items: Sequence[Item]) -> set[str]:
     """Raises InvalidRequest if there are more files than one statement can ask for."""
-    files = chain.from_iterable(chain.from_iterable(item.inputs.values()) for item in items)
-    digests = {file.digest for file in files}
-    if len(digests) > _MOST_FILES:
+    files = set(chain.from_iterable(chain.from_iterable(item.inputs.values()) for item in items))
+    if len(files) > _MOST_FILES:
         raise InvalidRequest(
-            f"a batch names at most {_MOST_FILES} files, not {len(digests)}; make several batches",
+            f"a batch names at most {_MOST_FILES} files, not {len(files)}; make several batches",
             field="items",
         )
-    return digests
+    return {file.digest for file in files if isinstance(file, InputName)}
 
 
 def _at_item(error: UsageError, index: int) -> UsageError:

@@ -1,26 +1,27 @@
 """Requests as new jobs: checked, in their lanes, and with their price."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cloud.clients.user_url import UserUrl
 from cloud.errors import InvalidRequest, PlanLimit, PriceChanged
 from cloud.repositories.artifacts import ArtifactRecord
-from cloud.repositories.jobs import InputName, NewJob
+from cloud.repositories.jobs import GivenFile, InputName, InputUrl, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
-from cloud.services.inputs import check_inputs, check_sizes
+from cloud.services.inputs import check_inputs, check_sizes, check_urls, must_fetch
 from cloud.services.model_choices import model_choices
 from cloud.services.plans import Entitlements, entitlements_of, lane_priority
-from cloud.services.presets import BUILTIN_POOL, Presets
+from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, Presets
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.api.jobs import JobInput, Priority
 from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
-__all__ = ["Drafts", "Item", "Terms", "input_names", "require_pool"]
+__all__ = ["Drafts", "Item", "Terms", "given_files", "require_pool"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +39,23 @@ class Item:
 
     job_id: str
     values: Mapping[str, JsonValue]
-    inputs: Mapping[str, tuple[InputName, ...]]
+    inputs: Mapping[str, tuple[GivenFile, ...]]
     retry_of: str | None = None
 
 
 class Drafts:
-    """`longest` is how long a job waits that says nothing else."""
+    """`longest` is how long a job waits that says nothing else; `check_url` refuses what is not asked."""
 
-    def __init__(self, *, presets: Presets, pricing: Pricing, longest: timedelta, link: str) -> None:
+    def __init__(
+        self,
+        *,
+        presets: Presets,
+        pricing: Pricing,
+        longest: timedelta,
+        link: str,
+        check_url: Callable[[str], UserUrl],
+    ) -> None:
+        self._check_url = check_url
         self._presets = presets
         self._pricing = pricing
         self._longest = longest
@@ -109,10 +119,12 @@ class Drafts:
         resolved = resolve_values(preset.manifest, item.values)
         check_inputs(preset.manifest, item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
+        check_urls(item.inputs, self._check_url)
+        pool, waits = self._presets.pool_of(preset), must_fetch(item.inputs)
         return NewJob(
             id=item.job_id,
             lane=Lane(
-                self._presets.pool_of(preset),
+                FETCHING_POOL if waits else pool,
                 terms.priority,
                 caller.account_id,
                 preset.manifest.id,
@@ -122,6 +134,7 @@ class Drafts:
             preset_digest=preset.digest,
             values=resolved,
             inputs=item.inputs,
+            enters=pool if waits else None,
             idempotency_key=key,
             retry_of=item.retry_of,
             price=terms.price.credits,
@@ -153,5 +166,9 @@ def require_pool(unit: Unit, pool: str, name: str, *, field: str) -> None:
         )
 
 
-def input_names(given: Mapping[str, list[JobInput]]) -> dict[str, tuple[InputName, ...]]:
-    return {name: tuple(InputName(file.digest, file.name) for file in files) for name, files in given.items()}
+def given_files(given: Mapping[str, list[JobInput]]) -> dict[str, tuple[GivenFile, ...]]:
+    return {name: tuple(_given_file(file) for file in files) for name, files in given.items()}
+
+
+def _given_file(file: JobInput) -> GivenFile:
+    return InputUrl(file.url or "", file.name) if file.digest is None else InputName(file.digest, file.name)

@@ -1,8 +1,9 @@
 """Raw graphs as new jobs, from accounts that may send them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from cloud.clients.user_url import UserUrl
 from cloud.errors import NotAllowed, PlanLimit
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.jobs import NewJob
@@ -11,10 +12,10 @@ from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
 from cloud.services.drafts import Item, Terms
 from cloud.services.graph_policy import AdmittedGraph, GraphLimits, admitted
-from cloud.services.inputs import check_pictures, check_sizes
+from cloud.services.inputs import check_pictures, check_sizes, check_urls, must_fetch
 from cloud.services.lane_needs import GRAPH, graph_needs
 from cloud.services.plans import entitlements_of
-from cloud.services.presets import BUILTIN_POOL, SERVER_POOL
+from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, SERVER_POOL
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import JsonValue
@@ -27,7 +28,16 @@ _VERSION_LENGTH = 16  # of the digest, where a preset's version stands
 class GraphDrafts:
     """`price` is what a graph costs until its own runs were measured."""
 
-    def __init__(self, *, limits: GraphLimits, pricing: Pricing, price: int, link: str) -> None:
+    def __init__(
+        self,
+        *,
+        limits: GraphLimits,
+        pricing: Pricing,
+        price: int,
+        link: str,
+        check_url: Callable[[str], UserUrl],
+    ) -> None:
+        self._check_url = check_url
         self._limits = limits
         self._pricing = pricing
         self._price = price
@@ -68,13 +78,17 @@ class GraphDrafts:
         """`artifacts` are the account's, by digest. Raises what names the place in the graph."""
         check_pictures(item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
+        check_urls(item.inputs, self._check_url)
+        pool, waits = self.pool_of(graph), must_fetch(item.inputs)
+        lane_pool = FETCHING_POOL if waits else pool
         return NewJob(
             id=item.job_id,
-            lane=Lane(self.pool_of(graph), terms.priority, caller.account_id, GRAPH, graph_needs(graph)),
+            lane=Lane(lane_pool, terms.priority, caller.account_id, GRAPH, graph_needs(graph)),
             preset_version=graph.digest[:_VERSION_LENGTH],
             preset_digest=graph.digest,
             values={},
             inputs=item.inputs,
+            enters=pool if waits else None,
             idempotency_key=key,
             retry_of=item.retry_of,
             price=terms.price.credits,

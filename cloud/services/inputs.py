@@ -1,21 +1,23 @@
 """Whether the artifacts given for a job are what its preset takes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
+from cloud.clients.user_url import AddressRefused, UserUrl
 from cloud.errors import InputNotReady, InvalidRequest, TooLarge
 from cloud.repositories.artifacts import ArtifactRecord
-from cloud.repositories.jobs import InputName
+from cloud.repositories.jobs import GivenFile, InputName, InputUrl
 from cloud.services.plans import Entitlements
 from shared.api.artifacts import ArtifactState
 from shared.presets.manifest import InputKind, InputLimits, Manifest, PresetInput
 
-__all__ = ["check_inputs", "check_pictures", "check_sizes"]
+__all__ = ["check_inputs", "check_pictures", "check_sizes", "check_urls", "must_fetch"]
 
 
 def check_inputs(
-    manifest: Manifest, given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]
+    manifest: Manifest, given: Mapping[str, Collection[GivenFile]], known: Mapping[str, ArtifactRecord]
 ) -> None:
-    """`known` are the account's artifacts by digest. Raises InvalidRequest or InputNotReady, which name
+    """`known` are the account's artifacts by digest; of files that are still to be fetched nothing is
+    said. Raises InvalidRequest or InputNotReady, which name
     the field and the file."""
     declared = {item.id: item for item in manifest.inputs}
     for name in given:
@@ -27,16 +29,19 @@ def check_inputs(
         files = given.get(item.id, ())
         _check_count(item, len(files))
         for file in files:
-            _check_file(item, file, known.get(file.digest))
+            if isinstance(file, InputName):
+                _check_file(item, file, known.get(file.digest))
 
 
-def check_pictures(given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]) -> None:
+def check_pictures(given: Mapping[str, Collection[GivenFile]], known: Mapping[str, ArtifactRecord]) -> None:
     """Each place of a raw graph takes one picture. Raises InvalidRequest or InputNotReady."""
     for place, files in given.items():
         field = f"inputs.{place}"
         if len(files) != 1:
             raise InvalidRequest(f"{place} takes one file, not {len(files)}", field=field)
         for file in files:
+            if isinstance(file, InputUrl):
+                continue
             artifact = _ready(field, file, known.get(file.digest))
             if not _is_kind(InputKind.IMAGE, artifact.media_type or ""):
                 raise InvalidRequest(
@@ -47,11 +52,13 @@ def check_pictures(given: Mapping[str, Collection[InputName]], known: Mapping[st
 
 
 def check_sizes(
-    allowed: Entitlements, given: Mapping[str, Collection[InputName]], known: Mapping[str, ArtifactRecord]
+    allowed: Entitlements, given: Mapping[str, Collection[GivenFile]], known: Mapping[str, ArtifactRecord]
 ) -> None:
     """Raises TooLarge for what the plan has no room for, whenever it was uploaded."""
     for name, files in given.items():
         for file in files:
+            if isinstance(file, InputUrl):
+                continue
             artifact = known[file.digest]
             pixels = (artifact.width or 0) * (artifact.height or 0)
             if artifact.bytes > allowed.max_upload_bytes:
@@ -68,6 +75,23 @@ def check_sizes(
                     file=file.name,
                     max_pixels=allowed.max_pixels,
                 )
+
+
+def check_urls(given: Mapping[str, Collection[GivenFile]], check: Callable[[str], UserUrl]) -> None:
+    """Raises InvalidRequest for those that are never asked."""
+    for name, files in given.items():
+        for file in files:
+            if isinstance(file, InputUrl):
+                try:
+                    check(file.url)
+                except AddressRefused as error:
+                    raise InvalidRequest(
+                        f"{file.name}: {error.message}", field=f"inputs.{name}", file=file.name
+                    ) from error
+
+
+def must_fetch(given: Mapping[str, Collection[GivenFile]]) -> bool:
+    return any(isinstance(file, InputUrl) for files in given.values() for file in files)
 
 
 def _check_count(item: PresetInput, count: int) -> None:

@@ -9,12 +9,12 @@ from cloud.clients.queue import Bell, Queue
 from cloud.errors import NotFound
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.database import Database
-from cloud.repositories.jobs import JobFilter, JobRecord, NewJob
+from cloud.repositories.jobs import InputName, JobFilter, JobRecord, NewJob
 from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, Terms, input_names, require_pool
+from cloud.services.drafts import Drafts, Item, Terms, given_files, require_pool
 from cloud.services.endings import Ending, Endings
 from cloud.services.graph_drafts import GraphDrafts
 from cloud.services.lane_needs import GRAPH
@@ -133,7 +133,7 @@ class Jobs:
         self, unit: Unit, caller: Caller, request: JobRequest, job_id: str, key: str | None
     ) -> NewJob:
         wanted = _Wanted(request.priority, request.expires_in_s, request.max_price)
-        item = Item(job_id, request.values, input_names(request.inputs))
+        item = Item(job_id, request.values, given_files(request.inputs))
         if request.graph is not None:
             return self._graph_job(unit, caller, request.graph, item, wanted, key)
         preset = self._drafts.chosen(unit, request.preset or "", request.preset_version)
@@ -187,7 +187,8 @@ class _Wanted:
 
 
 def _artifacts(unit: Unit, caller: Caller, item: Item) -> dict[str, ArtifactRecord]:
-    digests = {file.digest for files in item.inputs.values() for file in files}
+    given = [file for files in item.inputs.values() for file in files]
+    digests = {file.digest for file in given if isinstance(file, InputName)}
     return {artifact.digest: artifact for artifact in unit.artifacts.for_use(caller.account_id, digests)}
 
 

@@ -10,10 +10,11 @@ from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.parameter import Parameter, ParameterType
 
-__all__ = ["BUILTIN_POOL", "SERVER_POOL", "Presets"]
+__all__ = ["BUILTIN_POOL", "FETCHING_POOL", "SERVER_POOL", "Presets"]
 
 BUILTIN_POOL = "builtin"
 SERVER_POOL = "comfy"
+FETCHING_POOL = ":inputs"  # of jobs whose files are still fetched; no server can be in it
 
 _PARAMETER = TypeAdapter(Parameter)
 _JSON_TYPES: Mapping[ParameterType, JsonValue] = {

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.credits import Entry, EntryKind
-from cloud.repositories.jobs import AttemptRecord, JobRecord
+from cloud.repositories.jobs import AttemptRecord, GivenFile, InputUrl, JobRecord
 from cloud.services.links import Links
 from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
 from shared.api.credits import PriceBasis, Receipt
@@ -21,10 +21,7 @@ def job_view(job: JobRecord, links: Links) -> Job:
         stage=job.stage,
         preset=job.preset_id,
         preset_version=job.preset_version,
-        inputs={
-            name: [JobInput(digest=file.digest, name=file.name) for file in files]
-            for name, files in job.inputs.items()
-        },
+        inputs={name: [_input_view(file) for file in files] for name, files in job.inputs.items()},
         values=dict(job.values),
         attempt=job.attempt,
         cancelling=job.cancel_requested_at is not None
@@ -91,6 +88,12 @@ def artifact_view(artifact: ArtifactRecord, *, upload: Link | None, download: Li
         download=download,
         problem=problem,
     )
+
+
+def _input_view(file: GivenFile) -> JobInput:
+    if isinstance(file, InputUrl):
+        return JobInput(url=file.url, name=file.name)
+    return JobInput(digest=file.digest, name=file.name)
 
 
 def _output_view(job: JobRecord, position: int, links: Links) -> JobOutput:

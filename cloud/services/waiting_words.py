@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from cloud.repositories.places import JobPlace
 from cloud.repositories.servers import SEEN_LATELY
 from cloud.repositories.standing import Standing
-from cloud.services.presets import BUILTIN_POOL
+from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL
 from cloud.services.residency import staying_s
 from shared.api.servers import BreakerState, ServerState
 from shared.api.waiting import WaitingReason
@@ -54,6 +54,8 @@ def reasons_of_job(facts: JobFacts) -> list[WaitingReason]:
         return []
     if place.state is JobState.PROCESSING:
         return list(_taken(place))
+    if place.lane.pool == FETCHING_POOL:
+        return [_reason("fetching_inputs", "its files are fetched; it gets in line when all are here")]
     return [*_in_line(facts), *_servers(facts)]
 
 

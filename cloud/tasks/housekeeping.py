@@ -47,6 +47,7 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
         Chore("forget_run_times", _RETENTION_EVERY_S, factory.retention().forget_run_times),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
         Chore("forget_old_answers", _RETENTION_EVERY_S, factory.retention().forget_old_answers),
+        Chore("forget_fetches", _RETENTION_EVERY_S, factory.input_fetcher().forget),
         Chore("forget_deliveries", _RETENTION_EVERY_S, factory.webhook_sender().forget),
     )
 

@@ -37,12 +37,20 @@ class Priority(StrEnum):
 
 
 class JobInput(BaseModel):
-    """An artifact to work on. `name` is the user's file name, for messages and metadata."""
+    """A file to work on: an artifact by its `digest`, or a `url` from which it is fetched first, an
+    https:// URL on the internet. `name` is the user's file name, for messages and metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    digest: Digest
+    digest: Digest | None = None
+    url: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
     name: JobName
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.digest is None) == (self.url is None):
+            raise ValueError("give the digest of an artifact, or a url to fetch it from")
+        return self
 
 
 class JobRequest(BaseModel):
