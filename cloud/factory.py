@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from cloud.clients.blob import BlobStore, LocalBlobStore
 from cloud.clients.broadcast import Broadcast, LocalBroadcast, RedisBroadcast
 from cloud.clients.inspector import Inspector
+from cloud.clients.metrics import Metrics
 from cloud.clients.queue import LocalQueue, Queue, RedisQueue
 from cloud.clients.rate_counter import LocalRateCounter, RateCounter, RedisRateCounter
 from cloud.clients.redis_link import RedisLink
@@ -37,6 +38,7 @@ from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
 from cloud.services.leading import Leading
 from cloud.services.links import Links
+from cloud.services.observing import Observing
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
@@ -75,6 +77,7 @@ class ProcessContext:
     inspector: Inspector
     counter: RateCounter
     streams: StreamDoor
+    metrics: Metrics
     redis: RedisLink | None
     presets: Mapping[str, Preset]
     pricing: Pricing
@@ -97,6 +100,7 @@ class Factory:
             keys=self.keys(),
             tickets=self.stream_tickets(),
             counter=self._context.counter if settings.rate_limits else None,
+            metrics=self._context.metrics,
             failed_per_minute=settings.failed_sign_ins_per_minute,
         )
 
@@ -170,6 +174,7 @@ class Factory:
             blobs=self._context.blobs,
             redis=self._context.redis,
             schema_version=self._context.schema_version,
+            stopping=self._context.streams.is_closing,
         )
 
     def input_fetcher(self) -> InputFetcher:
@@ -208,6 +213,18 @@ class Factory:
             box=self._context.box,
             rules=self.attempt_rules(),
             breaker_rules=BreakerRules(first=timedelta(seconds=self._context.settings.breaker_first_s)),
+        )
+
+    def metrics_token(self) -> str | None:
+        token = self._context.settings.metrics_token
+        return None if token is None else token.get_secret_value()
+
+    def observing(self) -> Observing:
+        return Observing(
+            database=self._context.database,
+            metrics=self._context.metrics,
+            inspector=self._context.inspector,
+            streams=self._context.streams,
         )
 
     def origins(self) -> tuple[str, ...]:
@@ -313,7 +330,7 @@ class Factory:
         )
 
     def _endings(self) -> Endings:
-        return Endings()
+        return Endings(metrics=self._context.metrics)
 
     def why(self) -> Why:
         return Why(database=self._context.database, presets=self._context.presets)
@@ -345,6 +362,7 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             queue=queue,
             broadcast=broadcast,
             inspector=inspector,
+            metrics=Metrics(),
             streams=StreamDoor(per_account=settings.streams_per_account),
             counter=LocalRateCounter() if redis is None else RedisRateCounter(link=redis),
             redis=redis,

@@ -20,6 +20,7 @@ from cloud.routers import (
     events,
     health,
     jobs,
+    metrics,
     operator_servers,
     outputs,
     presets,
@@ -31,7 +32,7 @@ from cloud.routers import (
 from cloud.services.links import API
 from cloud.settings import Settings
 
-__all__ = ["asgi_app", "create_api", "openapi_text"]
+__all__ = ["asgi_app", "create_api", "openapi_text", "operations_app"]
 
 _SUMMARY = (
     "Jobs, artifacts and events of the Safelight cloud. Polling is the truth; streams are a convenience."
@@ -67,6 +68,7 @@ def create_api() -> FastAPI:
         api.include_router(routes.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     install_error_answers(app)
     return app
 
@@ -79,7 +81,20 @@ def asgi_app(context: ProcessContext) -> ASGIApp:
     app = create_api()
     app.state.context = context
     limited = SecurityHeaders(_limited(app, context.settings), over_tls=_over_tls(context.settings))
-    return RequestIds(ClientAddress(RequestLog(limited), trusted=context.settings.trusted_proxies))
+    return RequestIds(
+        ClientAddress(RequestLog(limited, metrics=context.metrics), trusted=context.settings.trusted_proxies)
+    )
+
+
+def operations_app(context: ProcessContext) -> ASGIApp:
+    """Of a process that only works: whether it lives, and how it fares."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.state.context = context
+    install_error_answers(app)
+    headed = SecurityHeaders(app, over_tls=_over_tls(context.settings))
+    return RequestIds(RequestLog(headed, metrics=context.metrics))
 
 
 def openapi_text() -> str:

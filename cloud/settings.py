@@ -1,6 +1,7 @@
 """The settings of a cloud process: SAFELIGHT_* variables over a TOML file, typed and checked at the start."""
 
 import base64
+import hashlib
 import hmac
 import ipaddress
 import json
@@ -30,6 +31,7 @@ __all__ = ["Environment", "Settings", "load_settings"]
 _CONFIG_VARIABLE = "SAFELIGHT_CONFIG"
 _SHORTEST_SECRET = 32
 _SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
+_SEALING_FILE = "cloud-encryption.key"
 _MB = 1024 * 1024
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
@@ -188,6 +190,13 @@ class Settings(BaseSettings):
         return self.public_url or f"http://{host}:{self.port}"
 
     @property
+    def stop_notice_s(self) -> float:
+        """How long balancers may take to see that we are no longer ready."""
+        if self.notice_s is not None:
+            return self.notice_s
+        return 5.0 if self.environment is Environment.PRODUCTION else 0.0
+
+    @property
     def credits_link(self) -> str:
         """Where more credits or a larger plan can be had."""
         return self.credits_url or f"{self.base_url}/account"
@@ -207,7 +216,13 @@ class Settings(BaseSettings):
     def sealing_keys(self) -> tuple[str, ...]:
         """Of secrets at rest, the newest first; else one that follows from the signing secret."""
         given = tuple(key.get_secret_value() for key in self.encryption_keys)
-        return given or (_derived_fernet_key(self.signing_secret()),)
+        if given:
+            return given
+        derived = _derived_fernet_key(self.signing_secret())
+        if self.is_cluster:
+            return (derived,)
+        kept = hashlib.sha256(_kept_secret(self.data_dir / _SEALING_FILE)).digest()
+        return (base64.urlsafe_b64encode(kept).decode(), derived)
 
     @classmethod
     def settings_customise_sources(

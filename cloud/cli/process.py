@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import typer
@@ -24,16 +25,22 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The API is served on `listening`, if there is one; with `works`, jobs are run."""
+    """The API is served on `listening`, if there is one, or without `answers` health and metrics alone;
+    with `works`, jobs are run."""
 
     listening: socket.socket | None
     works: bool
+    answers: bool = True
 
 
 async def run_process(settings: Settings, parts: Parts) -> None:
-    """Until SIGINT or SIGTERM; then requests are answered, jobs end or are given back."""
-    stop = asyncio.Event()
-    async with open_context(settings, schema_version=newest_version()) as context, _stopped_by_signals(stop):
+    """Until SIGINT or SIGTERM: then we are no longer ready, requests are answered, jobs end or are given
+    back. A second signal makes it quick."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    async with (
+        open_context(settings, schema_version=newest_version()) as context,
+        _stopped_by_signals(stop, hurry),
+    ):
         await context.inspector.start()
         await Factory(context).servers().register(settings.comfyui_urls)
         if parts.works and not settings.is_cluster:
@@ -47,20 +54,47 @@ async def run_process(settings: Settings, parts: Parts) -> None:
                 beside.append(group.create_task(Factory(context).input_fetcher().run(), name="fetcher"))
             async with asyncio.TaskGroup() as serving:
                 if parts.listening is not None:
-                    serving.create_task(_serve(context, parts.listening, stop), name="api")
+                    answering = _serve(context, parts.listening, stop, hurry, whole=parts.answers)
+                    serving.create_task(answering, name="api")
                 if parts.works:
-                    serving.create_task(work(context, stop=stop), name="worker")
+                    serving.create_task(work(context, stop=stop, hurry=hurry), name="worker")
             for task in beside:
                 task.cancel()
     _log.info("stopped")
 
 
-async def _serve(context: ProcessContext, listening: socket.socket, stop: asyncio.Event) -> None:
-    server = ApiServer(context, announce=lambda: _announce(context.settings))
+async def _serve(
+    context: ProcessContext,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    hurry: asyncio.Event,
+    *,
+    whole: bool,
+) -> None:
+    announce = partial(_announce, context.settings) if whole else _announce_nothing
+    server = ApiServer(context, announce=announce, whole=whole)
     serving = asyncio.create_task(server.serve(sockets=[listening]), name="uvicorn")
+    hurrying = asyncio.create_task(_hurried(server, hurry), name="hurry-api")
     await stop.wait()
+    context.streams.is_closing = True
+    await _waited(hurry, context.settings.stop_notice_s)
     server.should_exit = True
     await serving
+    hurrying.cancel()
+
+
+async def _hurried(server: ApiServer, hurry: asyncio.Event) -> None:
+    await hurry.wait()
+    server.should_exit = server.force_exit = True
+
+
+async def _waited(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _announce_nothing() -> None:
+    """A process that only works tells its address to nobody."""
 
 
 def _announce(settings: Settings) -> None:
@@ -70,10 +104,19 @@ def _announce(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _stopped_by_signals(stop: asyncio.Event) -> AsyncIterator[None]:
+async def _stopped_by_signals(stop: asyncio.Event, hurry: asyncio.Event) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        if stop.is_set():
+            _log.warning("hurried")
+            hurry.set()
+        else:
+            _log.info("stopping")
+            stop.set()
+
     before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(heard))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:

@@ -1,6 +1,8 @@
 """`safelight-cloud serve` and `safelight-cloud worker`: processes that stay."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Callable
 from typing import Annotated
 
@@ -10,6 +12,7 @@ import uvicorn
 from cloud.cli.opening import configure, ensure_migrated, only_process
 from cloud.cli.process import Parts, run_process
 from cloud.cli.server import listening_socket
+from cloud.settings import Settings
 
 __all__ = ["register"]
 
@@ -36,9 +39,17 @@ def serve(
 def worker() -> None:
     """Run jobs beside other processes that serve the API."""
     settings = configure()
-    with only_process(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(ensure_migrated(settings))
-        runner.run(run_process(settings, Parts(listening=None, works=True)))
+    with _metrics_socket(settings) as listening, only_process(settings):
+        parts = Parts(listening=listening, works=True, answers=False)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(ensure_migrated(settings))
+            runner.run(run_process(settings, parts))
+
+
+def _metrics_socket(settings: Settings) -> contextlib.AbstractContextManager[socket.socket | None]:
+    if settings.metrics_port is None:
+        return contextlib.nullcontext()
+    return listening_socket(settings.host, settings.metrics_port)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

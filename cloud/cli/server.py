@@ -10,21 +10,20 @@ import uvicorn
 from cloud.cli.http_connection import HttpConnection
 from cloud.errors import BadSettings
 from cloud.factory import ProcessContext
-from cloud.main import asgi_app
+from cloud.main import asgi_app, operations_app
 
 __all__ = ["ApiServer", "listening_socket"]
 
 _LARGEST_MESSAGE_BYTES = 64 * 1024
-_CLOSE_WITHIN_S = 5
 
 
 class ApiServer(uvicorn.Server):
-    """`announce` is called once requests are answered."""
+    """`announce` is called once requests are answered; what is not `whole` has health and metrics alone."""
 
-    def __init__(self, context: ProcessContext, *, announce: Callable[[], None]) -> None:
+    def __init__(self, context: ProcessContext, *, announce: Callable[[], None], whole: bool = True) -> None:
         settings = context.settings
         config = uvicorn.Config(
-            asgi_app(context),
+            asgi_app(context) if whole else operations_app(context),
             http=partial(  # type: ignore[arg-type]
                 HttpConnection,
                 patience_s=settings.client_patience_s,
@@ -38,7 +37,7 @@ class ApiServer(uvicorn.Server):
             ws="websockets-sansio",
             ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
-            timeout_graceful_shutdown=_CLOSE_WITHIN_S,
+            timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         )
         super().__init__(config)
         self._announce = announce

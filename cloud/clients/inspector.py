@@ -31,6 +31,7 @@ class Inspector:
     def __init__(self, *, limits: MediaLimits, processes: int = 2) -> None:
         self._limits = limits
         self._all = tuple(_Looker() for _ in range(processes))
+        self._asked = 0
         self._free: asyncio.LifoQueue[_Looker] = asyncio.LifoQueue()
         for looker in self._all:
             self._free.put_nowait(looker)
@@ -43,6 +44,11 @@ class Inspector:
     def pid(self) -> int | None:
         """Of the process that looks at the next file, if one waits for it."""
         return self._all[-1].pid
+
+    @property
+    def busy(self) -> int:
+        """How many files are looked at, or wait for it."""
+        return self._asked
 
     async def inspect(self, path: Path, *, digest: str, size: int) -> Findings | Refusal:
         """Raises InspectionFailed when no process could be asked at all."""
@@ -67,11 +73,15 @@ class Inspector:
         )
 
     async def _answer(self, question: Question) -> Findings | Refusal:
-        looker = await self._free.get()
+        self._asked += 1
         try:
-            answer = await looker.ask(json.dumps(asdict(question)))
+            looker = await self._free.get()
+            try:
+                answer = await looker.ask(json.dumps(asdict(question)))
+            finally:
+                self._free.put_nowait(looker)
         finally:
-            self._free.put_nowait(looker)
+            self._asked -= 1
         if answer is None:
             return Refusal("too_heavy", "looking at the file took too much memory or time; make it smaller")
         found = json.loads(answer)

@@ -6,44 +6,70 @@ import structlog
 from asgi_correlation_id import correlation_id
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud.clients.metrics import Metrics
+from cloud.services.links import API
+
 __all__ = ["RequestLog"]
 
 _log = structlog.get_logger(__name__)
-_QUIET = frozenset({"/health", "/ready"})
+_QUIET = frozenset({"/health", "/ready", "/metrics"})
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "WEBSOCKET"})
+_TOO_MANY = 429
 
 
 class RequestLog:
     """Whatever is logged on the way bears the request's id."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        begun, status = perf_counter(), 0
+        begun, status, streamed = perf_counter(), 0, False
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streamed
             status = message.get("status", status)
+            streamed = streamed or message["type"] == "websocket.accept" or _is_event_stream(message)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=correlation_id.get()):
             try:
                 await self._app(scope, receive, send_and_note)
             finally:
-                _note(scope, status, perf_counter() - begun)
+                self._note(scope, status, perf_counter() - begun, streamed=streamed)
+
+    def _note(self, scope: Scope, status: int, seconds: float, *, streamed: bool) -> None:
+        route = _template(scope)
+        if route in _QUIET:
+            return
+        method = scope.get("method", "WEBSOCKET")
+        self._metrics.request_answered(
+            method=method if method in _METHODS else "OTHER",
+            route=route,
+            status=status,
+            seconds=None if streamed else seconds,
+        )
+        if status == _TOO_MANY:
+            self._metrics.rate_limited()
+        _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def _note(scope: Scope, status: int, seconds: float) -> None:
+def _template(scope: Scope) -> str:
     route = getattr(scope.get("route"), "path", None)
-    if route in _QUIET:
-        return
-    _log.info(
-        "request",
-        method=scope.get("method", "WEBSOCKET"),
-        route=route or "none",
-        status=status,
-        ms=round(seconds * 1000, 1),
+    if route is None:
+        return "none"
+    path: str = scope["path"]
+    return f"{API}{route}" if path.startswith(API) and not route.startswith(API) else str(route)
+
+
+def _is_event_stream(message: Message) -> bool:
+    if message["type"] != "http.response.start":
+        return False
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in message.get("headers", ())
     )

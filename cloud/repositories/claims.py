@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import repeat
 from types import MappingProxyType
@@ -102,6 +102,7 @@ class Held:
     price: int
     batch_id: str | None
     hand_back: bool = False
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +382,7 @@ class ClaimRows:
 
 
 _LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
-_HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id)
+_HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id, _J.started_at)
 
 
 def _lane(row: Any) -> Lane:
@@ -396,6 +397,7 @@ def _held(ref: AttemptRef, row: Any) -> Held:
         price=row.price,
         batch_id=row.batch_id,
         hand_back=row.hand_back_at is not None,
+        started_at=row.started_at,
     )
 
 

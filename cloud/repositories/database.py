@@ -25,4 +25,9 @@ class Database(Protocol):
 
     async def read(self, work: Callable[[Unit], _T]) -> _T: ...
 
+    @property
+    def busy(self) -> int:
+        """Connections in use, or writes that wait for their turn."""
+        ...
+
     async def aclose(self) -> None: ...

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, QueuePool
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -50,6 +50,7 @@ class PostgresDatabase:
     def __init__(self, *, url: str, connections: int = 10, clock_offset: timedelta = timedelta(0)) -> None:
         self.clock_offset = clock_offset
         self._engine = postgres_engine(url, connections=connections)
+        self._pool: QueuePool = self._engine.pool  # type: ignore[assignment]
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def write(self, work: Callable[[Unit], _T]) -> _T:
@@ -57,6 +58,10 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Unit], _T]) -> _T:
         return await self._again(self._read_once, work)
+
+    @property
+    def busy(self) -> int:
+        return self._pool.checkedout()
 
     async def aclose(self) -> None:
         await self._engine.dispose()

@@ -68,6 +68,10 @@ class SqliteDatabase:
     async def read(self, work: Callable[[Unit], _T]) -> _T:
         return await self._loop.run_in_executor(self._readers, self._read, work)
 
+    @property
+    def busy(self) -> int:
+        return self._writes.qsize()
+
     async def aclose(self) -> None:
         self._writes.put(None)
         await asyncio.to_thread(self._writer.join)

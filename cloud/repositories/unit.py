@@ -15,6 +15,7 @@ from cloud.repositories.credits import CreditRows
 from cloud.repositories.deliveries import DeliveryRows
 from cloud.repositories.events import EventRows
 from cloud.repositories.fetches import FetchRows
+from cloud.repositories.gauges import GaugeRows
 from cloud.repositories.idempotency import IdempotencyRows
 from cloud.repositories.intake import IntakeRows
 from cloud.repositories.jobs import JobRows
@@ -49,6 +50,7 @@ class Unit:
         self.credits = CreditRows(connection, clock)
         self.deliveries = DeliveryRows(connection, clock)
         self.events = EventRows(connection, clock)
+        self.gauges = GaugeRows(connection, clock)
         self.idempotency = IdempotencyRows(connection, clock)
         self.jobs = JobRows(connection, clock)
         self.keys = KeyRows(connection, clock)

@@ -17,13 +17,15 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """False for what does not answer. Without the queue, work goes on more slowly."""
+    """False for what does not answer. Without the queue, work goes on more slowly. What is `stopping` answers
+    only what it was asked before."""
 
     ready: bool
     database: bool
     migrations: bool
     storage: bool
     queue: bool
+    stopping: bool
 
 
 @router.get("/health")

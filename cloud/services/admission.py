@@ -4,6 +4,7 @@ from ipaddress import IPv6Address, ip_address
 
 import structlog
 
+from cloud.clients.metrics import Metrics
 from cloud.clients.rate_counter import RateCounter, Taken
 from cloud.errors import SignInNeeded, TooManyRequests
 from cloud.services.callers import Caller
@@ -21,11 +22,18 @@ class Admission:
     """`counter` is that of all processes, or None where nothing is limited."""
 
     def __init__(
-        self, *, keys: Keys, tickets: StreamTickets, counter: RateCounter | None, failed_per_minute: int
+        self,
+        *,
+        keys: Keys,
+        tickets: StreamTickets,
+        counter: RateCounter | None,
+        metrics: Metrics,
+        failed_per_minute: int,
     ) -> None:
         self._keys = keys
         self._tickets = tickets
         self._counter = counter
+        self._metrics = metrics
         self._failed_per_minute = failed_per_minute
 
     async def by_key(self, text: str, *, address: str) -> tuple[Caller, Taken | None]:
@@ -60,6 +68,7 @@ class Admission:
     async def _note_failure(self, address: str) -> None:
         """Those who guess are told to wait; a good key is let in from any address."""
         _log.warning("sign_in_failed", address=address)
+        self._metrics.sign_in_failed()
         if self._counter is not None:
             name = f"failed:{neighbourhood(address)}"
             check(await self._counter.take(name, self._failed_per_minute), "wrong keys from one address")

@@ -325,7 +325,13 @@ class Attempts:
         self._end(unit, held, Cancelled(**self._head(ref)))
 
     def _end(self, unit: Unit, held: Held, event: TerminalEvent) -> None:
-        ending = Ending(lane=held.lane, event=event, price=held.price, batch_id=held.batch_id)
+        ending = Ending(
+            lane=held.lane,
+            event=event,
+            price=held.price,
+            batch_id=held.batch_id,
+            started_at=held.started_at,
+        )
         self._endings.note(unit, ending)
 
     def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import assert_never
 
+from cloud.clients.metrics import Metrics
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.repositories.waiting import EndedJob
@@ -27,6 +29,7 @@ class Ending:
     event: TerminalEvent
     price: int
     batch_id: str | None
+    started_at: datetime | None = None  # when execution began
 
     @classmethod
     def of(cls, job: EndedJob, event: TerminalEvent) -> "Ending":
@@ -47,6 +50,16 @@ class Ending:
         return self.event.attempt
 
     @property
+    def code(self) -> str | None:
+        """Of what failed."""
+        return self.event.code if isinstance(self.event, Failed) else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Of its execution, if that had begun."""
+        return None if self.started_at is None else (self.event.at - self.started_at).total_seconds()
+
+    @property
     def state(self) -> JobState:
         match self.event:
             case Completed():
@@ -62,7 +75,13 @@ class Ending:
 
 
 class Endings:
-    """The one place that every end of a job passes, whoever ends it."""
+    """The one place that every end of a job passes, whoever ends it.
+
+    The metrics are no part of the transaction: what it had to try twice is counted twice.
+    """
+
+    def __init__(self, *, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or Metrics()
 
     def note(self, unit: Unit, ending: Ending) -> None:
         """In the transaction that changed the job's state."""
@@ -73,6 +92,12 @@ class Endings:
         for account_id, ended in groupby(endings, key=lambda ending: ending.account_id):
             _note_of_account(unit, account_id, tuple(ended))
         for ending in endings:
+            self._metrics.job_ended(
+                preset=ending.lane.preset,
+                outcome=ending.state,
+                code=ending.code,
+                seconds=ending.seconds,
+            )
             if ending.state is JobState.COMPLETED:
                 unit.run_times.add_of(ending.job_id)
             if ending.price:

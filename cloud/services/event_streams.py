@@ -80,11 +80,13 @@ class EventStreams:
     async def while_usable(
         self, caller: Caller, frames: AsyncGenerator[Frame | None, None]
     ) -> AsyncGenerator[Frame | None, None]:
-        """The frames, until the key by which they were asked for is revoked or expires."""
+        """The frames, until the key by which they were asked for is revoked or expires, or we stop."""
         looked_at = monotonic()
         with self._door.held_open(caller.account_id):
             async with contextlib.aclosing(frames):
                 async for frame in frames:
+                    if self._door.is_closing:
+                        return
                     if monotonic() - looked_at >= self._look_every_s:
                         looked_at = monotonic()
                         if not await self._database.read(lambda unit: unit.keys.is_usable(caller.key_id)):

@@ -22,20 +22,28 @@ class Readiness:
     migrations: bool
     storage: bool
     queue: bool
+    stopping: bool = False
 
     @property
     def ready(self) -> bool:
-        return self.database and self.migrations and self.storage
+        return not self.stopping and self.database and self.migrations and self.storage
 
 
 class Health:
     def __init__(
-        self, *, database: Database, blobs: BlobStore, redis: RedisLink | None, schema_version: str
+        self,
+        *,
+        database: Database,
+        blobs: BlobStore,
+        redis: RedisLink | None,
+        schema_version: str,
+        stopping: bool = False,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._redis = redis
         self._schema_version = schema_version
+        self._stopping = stopping
 
     async def look(self) -> Readiness:
         version, storage, queue = await asyncio.gather(self._version(), self._storage(), self._queue())
@@ -44,6 +52,7 @@ class Health:
             migrations=version == self._schema_version,
             storage=storage,
             queue=queue,
+            stopping=self._stopping,
         )
 
     async def storage_problem(self) -> str | None:

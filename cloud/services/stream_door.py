@@ -15,6 +15,7 @@ class StreamDoor:
     def __init__(self, *, per_account: int) -> None:
         self._per_account = per_account
         self._open: Counter[str] = Counter()
+        self.is_closing = False  # streams end, so that the process can
 
     @property
     def open(self) -> int:

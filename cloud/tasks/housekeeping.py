@@ -22,7 +22,14 @@ _SWEEP_EVERY_S = 24 * 3600.0
 
 
 def _reaping(context: ProcessContext) -> Chore:
-    return Chore("reap", context.settings.reap_every_s, Factory(context).attempts().reap)
+    attempts = Factory(context).attempts()
+
+    async def reap() -> int:
+        count = await attempts.reap()
+        context.metrics.leases_lost(count)
+        return count
+
+    return Chore("reap", context.settings.reap_every_s, reap)
 
 
 def _sweeping(context: ProcessContext) -> tuple[Chore, ...]:

@@ -50,6 +50,7 @@ class LaneWorker:
         presets: Mapping[str, Preset],
         grace_s: float,
         poll_s: float,
+        hurry: asyncio.Event | None = None,
     ) -> None:
         self._name = name
         self._seat = seat
@@ -62,6 +63,7 @@ class LaneWorker:
         self._presets = presets
         self._grace_s = grace_s
         self._poll_s = poll_s
+        self._hurry = hurry or asyncio.Event()
         self._running: dict[asyncio.Task[None], Signals] = {}
         self._bell: Waiter | None = None
         self._left: dict[Lane, float] = {}  # lanes for others, and until when they are
@@ -82,7 +84,8 @@ class LaneWorker:
             signals.give(reason)
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then what runs may end within the grace time, and is given back after it."""
+        """Until `stop`; then what runs may end within the grace time, and is given back after it, or as soon
+        as somebody hurries."""
         with self._queue.listen(Bell.JOBS) as bell:
             self._bell = bell
             ringing = asyncio.create_task(_ring_at(stop, bell), name="stop-bell")
@@ -236,11 +239,20 @@ class LaneWorker:
     async def _drain(self) -> None:
         failpoint("drain.begun")
         if self._running:
-            await asyncio.wait(self._running, timeout=self._grace_s)
+            await self._wait_out_grace()
         self.give_up(Reason.DRAINED)
         failpoint("drain.given_up")
         if self._running:
             await asyncio.wait(self._running, timeout=self._rules.lease.total_seconds())
+
+    async def _wait_out_grace(self) -> None:
+        """For what runs to end, or for the one who cannot wait."""
+        hurrying = asyncio.create_task(self._hurry.wait(), name="hurry")
+        ending = asyncio.create_task(asyncio.wait(self._running), name="drain")
+        await asyncio.wait({hurrying, ending}, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in (hurrying, ending):
+            task.cancel()
+        await asyncio.gather(hurrying, ending, return_exceptions=True)
 
 
 def _plain(lane: LaneHead) -> Lane:

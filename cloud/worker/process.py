@@ -38,9 +38,9 @@ __all__ = ["run_worker", "work", "worker_name"]
 _log = structlog.get_logger(__name__)
 
 
-async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float = 20.0) -> None:
+async def work(context: ProcessContext, *, stop: asyncio.Event, hurry: asyncio.Event | None = None) -> None:
     """A worker with an engine of its own and its share of the servers, until `stop` is set and it has
-    drained."""
+    drained, which `hurry` makes quicker."""
     factory, settings = Factory(context), context.settings
     async with open_seats(settings) as seats:
         await run_worker(
@@ -57,7 +57,8 @@ async def work(context: ProcessContext, *, stop: asyncio.Event, grace_s: float =
             presets=context.presets,
             folder=settings.data_dir / "engines",
             stop=stop,
-            grace_s=grace_s,
+            hurry=hurry,
+            grace_s=settings.drain_s,
             poll_s=settings.poll_every_s,
             hang_s=settings.hang_s,
             restart=RestartHook(settings.restart_command),
@@ -79,6 +80,7 @@ async def run_worker(
     presets: Mapping[str, Preset],
     folder: Path,
     stop: asyncio.Event,
+    hurry: asyncio.Event | None = None,
     grace_s: float = 20.0,
     poll_s: float = 1.0,
     hang_s: float = 30.0,
@@ -109,6 +111,7 @@ async def run_worker(
             presets=presets,
             grace_s=seat_grace_s,
             poll_s=poll_s,
+            hurry=hurry,
         )
 
     _log.info("worker_started", worker=name)

@@ -191,6 +191,15 @@ async def test_every_error_has_the_envelope(client: Client) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_wrong_method_is_told_every_right_one(client: Client) -> None:
+    digest = "0" * 64
+    refused = [
+        await client.http.delete(f"{BASE}/api/v1/jobs"),
+        await client.http.options(f"{BASE}/api/v1/artifacts/{digest}"),
+    ]
+    assert [answer.headers["Allow"] for answer in refused] == ["GET, POST", "GET, PUT"]
+
+
 async def test_request_id_of_the_client_is_kept_if_it_is_harmless(client: Client) -> None:
     kept = await client.http.get(f"{BASE}/health", headers={"X-Request-ID": "my-id.7"})
     made = await client.http.get(f"{BASE}/health", headers={"X-Request-ID": "a b<script>"})
@@ -206,6 +215,7 @@ async def test_ready_says_what_answers(api: Api, client: Client) -> None:
         "migrations": True,
         "storage": True,
         "queue": True,
+        "stopping": False,
     }
 
 
