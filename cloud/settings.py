@@ -113,6 +113,10 @@ class Settings(BaseSettings):
     client_patience_s: Annotated[float, Field(gt=0)] = 30.0  # with clients that stop sending or reading
     streams_per_account: Annotated[int, Field(ge=1)] = 2000  # at once, of each process
     rate_limits: bool = True
+    notice_s: Annotated[float, Field(ge=0)] | None = None  # between being told to stop and stopping
+    drain_s: Annotated[float, Field(ge=0)] = 20.0  # for what runs, and is answered, to end
+    metrics_token: SecretStr | None = None  # without it, only this machine may read /metrics
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # of processes that only work
     address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000
     failed_sign_ins_per_minute: Annotated[int, Field(ge=1)] = 300  # of an address
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
