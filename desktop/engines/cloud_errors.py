@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from shared.engines.base import EngineUnavailable, RunLost, WorkRefused
 from shared.errors import TransientError
-from shared.sdk.errors import CloudRefusal, NeedsCredits, NotAllowed, SignInNeeded
+from shared.sdk.errors import CloudRefusal, NeedsCredits, NotAllowed, PlanLimit, SignInNeeded
 
 __all__ = ["engine_errors"]
 
@@ -19,7 +19,7 @@ def engine_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (SignInNeeded, NotAllowed, NeedsCredits) as error:
+    except (SignInNeeded, NotAllowed, NeedsCredits, PlanLimit) as error:
         raise EngineUnavailable(error.message, **error.details) from error
     except CloudRefusal as error:
         raise WorkRefused(error.message, **error.details) from error

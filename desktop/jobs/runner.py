@@ -1,6 +1,7 @@
 """Takes the journal's jobs, in order and as many as each engine has room for, to their ends."""
 
 import asyncio
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -219,7 +220,7 @@ class JobRunner:
             await self._fail(job_id, JobError(error.code, error.message, error.retryable))
             self._known.discard(job_id)
             return
-        self._put_off.append((now + _RETRY_ENGINE_S, job_id))
+        insort(self._put_off, (now + max(_RETRY_ENGINE_S, _asked_pause_s(error)), job_id))
         if absence.reason != error.message:
             absence.reason = error.message
             self._queue.tell(JobChange(await self._queue.get(job_id), None, waits_for=error.message))
@@ -296,3 +297,9 @@ class JobRunner:
         job = await self._queue.get(job_id)
         if not is_terminal(job.state):
             await self._closing.failed(job, error, engine)
+
+
+def _asked_pause_s(error: EngineUnavailable) -> float:
+    """How long the engine asked to be left alone."""
+    asked = error.details.get("retry_after_s")
+    return float(asked) if isinstance(asked, int | float) else 0.0

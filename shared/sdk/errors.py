@@ -1,8 +1,8 @@
 """What a call to the cloud may end with.
 
-UsageError      SignInNeeded 401 · NotAllowed 403 · NeedsCredits 402 · NotFound 404 · Conflict 409
-                EventsGone 410 · TooLarge 413 · RequestRefused (any other 4xx)
-TransientError  RateLimited 429 · ServerTrouble 5xx · Unreachable (no answer)
+UsageError      SignInNeeded 401 · NotAllowed 403 · NeedsCredits 402 · PlanLimit 402 · NotFound 404
+                Conflict 409 · EventsGone 410 · TooLarge 413 · RequestRefused (any other 4xx)
+TransientError  RateLimited 429 · ServerTrouble (5xx, and what passes by itself) · Unreachable (no answer)
                 NotTheCloud (an answer, but not from Safelight) · DownloadBroken
 """
 
@@ -17,6 +17,7 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "NotTheCloud",
+    "PlanLimit",
     "RateLimited",
     "RequestRefused",
     "ServerTrouble",
@@ -51,6 +52,12 @@ class NeedsCredits(CloudRefusal):
     """`details` carry balance, price and the link where credits are had."""
 
     code = "needs_credits"
+
+
+class PlanLimit(CloudRefusal):
+    """`details` name the limit and a link to larger plans, and say when it begins anew if it does."""
+
+    code = "plan_limit"
 
 
 class NotFound(CloudRefusal):
@@ -89,7 +96,7 @@ class ServerTrouble(TransientError):
     code = "server_trouble"
 
     def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
-        super().__init__(message, status=status)
+        super().__init__(message, status=status, retry_after_s=retry_after_s)
         self.retry_after_s = retry_after_s
 
 

@@ -1,7 +1,7 @@
 """One request and its answer, as values: what the two faces carry for the one core."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,7 @@ from shared.sdk.errors import (
     NotAllowed,
     NotFound,
     NotTheCloud,
+    PlanLimit,
     RateLimited,
     RequestRefused,
     ServerTrouble,
@@ -35,6 +36,7 @@ _REFUSALS: Mapping[int, type[CloudRefusal]] = {
     410: EventsGone,
     413: TooLarge,
 }
+_PASSING = frozenset({"in_flight", "too_slow"})  # our own request that came before, or a slow network
 _DEFAULT_RETRY_AFTER_S = 5.0
 
 
@@ -42,8 +44,8 @@ _DEFAULT_RETRY_AFTER_S = 5.0
 class Request:
     """`url` is a path of the API, or with `signed` a link that is used without the key.
 
-    `upload` is a file to send as the body, `sink` where to write the body of a success. A
-    `repeatable` request may be sent again when its answer was lost.
+    `upload` is a file to send as the body, `on_sent` hears of its bytes as they go, `sink` is where to
+    write the body of a success. A `repeatable` request may be sent again when its answer was lost.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Request:
     json: JsonValue = None
     headers: Mapping[str, str] = field(default_factory=dict)
     upload: Path | None = None
+    on_sent: Callable[[int], None] | None = None
     sink: BinaryIO | None = None
     repeatable: bool = True
     signed: bool = False
@@ -83,13 +86,14 @@ def checked(answer: Answer) -> Answer:
             message or "the cloud asks for a pause",
             retry_after_s=_retry_after_s(answer) or _DEFAULT_RETRY_AFTER_S,
         )
-    if answer.status >= 500:
+    if answer.status >= 500 or code in _PASSING:
         raise ServerTrouble(
             message or "the cloud is in trouble; it will be tried again",
             status=answer.status,
             retry_after_s=_retry_after_s(answer),
         )
-    raise _REFUSALS.get(answer.status, RequestRefused)(
+    kind = PlanLimit if code == PlanLimit.code else _REFUSALS.get(answer.status, RequestRefused)
+    raise kind(
         message or f"the cloud refused the request ({answer.status})",
         wire_code=code,
         request_id=request_id,

@@ -1,17 +1,22 @@
 """What the API offers, each as the requests it takes: the one core under both faces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from shared.api.accounts import Account
 from shared.api.artifacts import Artifact, ArtifactRequest, ArtifactState, Link
-from shared.api.jobs import Job, JobAccepted, JobPage, JobRequest
+from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
+from shared.api.credits import CreditBalance, CreditEntryPage, Quote
+from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.api.presets import PresetDetail, PresetList, PresetSummary
 from shared.api.recipes import Recipe
+from shared.api.waiting import JobWaiting
 from shared.errors import JsonValue
 from shared.sdk.errors import DownloadBroken, NotTheCloud, RequestRefused
 from shared.sdk.exchange import Answer, Request
@@ -20,22 +25,39 @@ from shared.sdk.transport import Steps
 __all__ = [
     "API",
     "Download",
+    "Sent",
+    "cancel_batch",
     "cancel_job",
     "download",
     "find_job",
+    "get_account",
+    "get_artifact",
+    "get_batch",
+    "get_credits",
     "get_job",
     "get_preset",
+    "get_quote",
     "get_recipe",
+    "list_batches",
+    "list_credit_entries",
     "list_jobs",
     "list_presets",
+    "page_params",
+    "retry_batch",
     "retry_job",
+    "show_job",
+    "submit_batch",
     "submit_job",
     "upload_artifact",
+    "why_waiting",
 ]
 
 API = "/api/v1"
 _SENT_UNASKED_BYTES = 1 << 20  # up to here, sending costs less than asking first
 _M = TypeVar("_M", bound=BaseModel)
+
+Sent = Callable[[int], None]
+"""Told how many bytes more have gone out; after a failure, they are sent and told again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +69,7 @@ class Download:
     name: str
 
 
-def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
+def upload_artifact(path: Path, digest: str, on_sent: Sent | None = None) -> Steps[Artifact]:
     """Make the file's bytes known to the cloud; those of a large file travel only if it has not got them.
 
     Raises RequestRefused with the cloud's reason if it will not have them.
@@ -55,7 +77,9 @@ def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
     size = path.stat().st_size
     if size <= _SENT_UNASKED_BYTES:
         headers = {"Content-Type": "application/octet-stream"}
-        sent = Request(method="PUT", url=f"{API}/artifacts/{digest}", headers=headers, upload=path)
+        sent = Request(
+            method="PUT", url=f"{API}/artifacts/{digest}", headers=headers, upload=path, on_sent=on_sent
+        )
         return _taken(_read(Artifact, (yield sent)))
     announced = ArtifactRequest(digest=digest, bytes=size)
     artifact = _read(Artifact, (yield _post(f"{API}/artifacts", announced.model_dump(mode="json"))))
@@ -65,6 +89,7 @@ def upload_artifact(path: Path, digest: str) -> Steps[Artifact]:
             url=artifact.upload.url,
             headers=artifact.upload.headers,
             upload=path,
+            on_sent=on_sent,
             signed=True,
         )
         artifact = _read(Artifact, (yield _post(f"{API}/artifacts/{digest}/complete", {})))
@@ -109,13 +134,62 @@ def cancel_job(job_id: str) -> Steps[Job]:
 
 def retry_job(job_id: str, idempotency_key: str) -> Steps[JobAccepted]:
     """A new job like this one."""
-    answer = yield Request(
-        method="POST",
-        url=f"{API}/jobs/{quote(job_id, safe='')}/retry",
-        json={},
-        headers={"Idempotency-Key": idempotency_key},
-    )
+    answer = yield _keyed(f"{API}/jobs/{quote(job_id, safe='')}/retry", {}, idempotency_key)
     return _read(JobAccepted, answer)
+
+
+def show_job(job_id: str) -> Steps[JobDetail]:
+    """With its attempts and its receipt."""
+    return _read(JobDetail, (yield _get(f"jobs/{quote(job_id, safe='')}")))
+
+
+def why_waiting(job_id: str) -> Steps[JobWaiting]:
+    return _read(JobWaiting, (yield _get(f"jobs/{quote(job_id, safe='')}/waiting")))
+
+
+def submit_batch(request: BatchRequest, idempotency_key: str) -> Steps[BatchAccepted]:
+    """The same key and request give the same batch, however often they are sent."""
+    answer = yield _keyed(f"{API}/batches", request.model_dump(mode="json"), idempotency_key)
+    return _read(BatchAccepted, answer)
+
+
+def get_batch(batch_id: str) -> Steps[Batch]:
+    return _read(Batch, (yield _get(f"batches/{quote(batch_id, safe='')}")))
+
+
+def list_batches(params: Mapping[str, str]) -> Steps[BatchPage]:
+    return _read(BatchPage, (yield _get("batches", params)))
+
+
+def cancel_batch(batch_id: str) -> Steps[Batch]:
+    return _read(Batch, (yield _post(f"{API}/batches/{quote(batch_id, safe='')}/cancel", {})))
+
+
+def retry_batch(batch_id: str, idempotency_key: str) -> Steps[BatchAccepted]:
+    """A new batch of the jobs that did not complete."""
+    url = f"{API}/batches/{quote(batch_id, safe='')}/retry"
+    return _read(BatchAccepted, (yield _keyed(url, {}, idempotency_key)))
+
+
+def get_artifact(digest: str) -> Steps[Artifact]:
+    return _read(Artifact, (yield _get(f"artifacts/{quote(digest, safe='')}")))
+
+
+def get_account() -> Steps[Account]:
+    return _read(Account, (yield _get("account")))
+
+
+def get_credits() -> Steps[CreditBalance]:
+    return _read(CreditBalance, (yield _get("credits")))
+
+
+def list_credit_entries(params: Mapping[str, str]) -> Steps[CreditEntryPage]:
+    return _read(CreditEntryPage, (yield _get("credits/entries", params)))
+
+
+def get_quote(preset_id: str) -> Steps[Quote]:
+    """What one job would cost now, and how long its run should take."""
+    return _read(Quote, (yield _get(f"presets/{quote(preset_id, safe='')}/quote")))
 
 
 def list_presets() -> Steps[Sequence[PresetSummary]]:
@@ -141,6 +215,12 @@ def download(wanted: Download, sink: BinaryIO) -> Steps[None]:
         raise DownloadBroken(f"{wanted.name} arrived damaged; it will be fetched again", file=wanted.name)
 
 
+def page_params(cursor: str | None, **filters: str | None) -> dict[str, str]:
+    """Of those that are given."""
+    given = {"cursor": cursor, **filters}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _taken(artifact: Artifact) -> Artifact:
     if artifact.problem is not None:
         raise RequestRefused(
@@ -151,6 +231,14 @@ def _taken(artifact: Artifact) -> Artifact:
 
 def _post(url: str, body: JsonValue) -> Request:
     return Request(method="POST", url=url, json=body)
+
+
+def _get(place: str, params: Mapping[str, str] = MappingProxyType({})) -> Request:
+    return Request(method="GET", url=f"{API}/{place}", params=params)
+
+
+def _keyed(url: str, body: JsonValue, idempotency_key: str) -> Request:
+    return Request(method="POST", url=url, json=body, headers={"Idempotency-Key": idempotency_key})
 
 
 def _read(model: type[_M], answer: Answer) -> _M:

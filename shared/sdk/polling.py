@@ -20,11 +20,25 @@ from shared.jobs.events import (
 )
 from shared.jobs.state import JobState, is_terminal
 
-__all__ = ["Seen", "poll_job"]
+__all__ = ["Pauses", "Seen", "poll_job"]
 
 CLOUD = "cloud"
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 3.0
+
+
+class Pauses:
+    """Seconds between two questions: ever more while nothing changes."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_PAUSE_S
+
+    def next_s(self) -> float:
+        pause_s, self._next_s = self._next_s, min(self._next_s * 1.5, _LONGEST_PAUSE_S)
+        return pause_s
+
+    def begin_anew(self) -> None:
+        self._next_s = _FIRST_PAUSE_S
 
 
 @dataclass(slots=True)
@@ -68,17 +82,16 @@ class Seen:
 
 def poll_job(get_job: Callable[[str], Job], job_id: str) -> Iterator[Job]:
     """The job each time it has changed, until it has ended; asks ever less often while nothing changes."""
-    pause_s = _FIRST_PAUSE_S
+    pauses = Pauses()
     last: Job | None = None
     while last is None or not is_terminal(last.state):
         job = get_job(job_id)
         if last is None or (job.state, job.stage, job.attempt) != (last.state, last.stage, last.attempt):
             yield job
-            pause_s = _FIRST_PAUSE_S
+            pauses.begin_anew()
         last = job
         if not is_terminal(job.state):
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            time.sleep(pauses.next_s())
 
 
 def _end_of(job: Job) -> JobEvent | None:

@@ -7,23 +7,19 @@ taken up again where it broke off.
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from enum import StrEnum
 from typing import Protocol, assert_never
-from urllib.parse import quote
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
-from shared.api.events import MalformedEvent, parse_event
 from shared.api.jobs import Job
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, JobEvent
-from shared.sdk.operations import API
 from shared.sdk.polling import Seen
-from shared.sdk.transport import key_headers
+from shared.sdk.stream_place import StreamPlace
 
 __all__ = ["follow_job"]
 
@@ -56,7 +52,7 @@ async def follow_job(
     jobs: _JobSource, job_id: str, *, server_url: str, api_key: str
 ) -> AsyncIterator[JobEvent]:
     """Events from the job's first to exactly one terminal one. Raises what asking for the job raises."""
-    stream = _Stream(job_id, server_url, api_key)
+    stream = _Stream(StreamPlace(job_id, server_url=server_url, api_key=api_key))
     seen = Seen()
     road, pause_s = _Road.SOCKET, _FIRST_PAUSE_S
     while True:
@@ -92,12 +88,10 @@ def _next(road: _Road) -> _Road:
 
 
 class _Stream:
-    """Knows how far the stream of one job was read."""
+    """The stream of one job, and the roads to it."""
 
-    def __init__(self, job_id: str, server_url: str, api_key: str) -> None:
-        self._url = f"{server_url.rstrip('/')}{API}/jobs/{quote(job_id, safe='')}/events"
-        self._headers = key_headers(api_key)
-        self._after: int | None = None
+    def __init__(self, place: StreamPlace) -> None:
+        self._place = place
 
     async def frames(self, road: _Road) -> AsyncGenerator[JobEvent, None]:
         """Events from where the last frame left off. Raises _Closed, or _Broken at the early end."""
@@ -117,26 +111,14 @@ class _Stream:
                         text = await anext(texts)
                 except (TimeoutError, StopAsyncIteration) as error:
                     raise _Broken from error
-                for event in self._parsed(text):
+                for event in self._place.parsed(text):
                     yield event
-
-    def _parsed(self, text: str) -> tuple[JobEvent, ...]:
-        """One event, or none where this version does not know the kind."""
-        try:
-            data = json.loads(text)
-            event = parse_event(data)
-        except (ValueError, MalformedEvent):
-            return ()
-        number = data.get("number")
-        if isinstance(number, int):
-            self._after = number
-        return (event,)
 
     async def _socket(self) -> AsyncGenerator[str, None]:
         try:
             async with connect(
-                "ws" + self._url.removeprefix("http") + self._query(),
-                additional_headers=self._headers,
+                "ws" + self._place.url.removeprefix("http"),
+                additional_headers=self._place.headers,
                 compression=None,
                 open_timeout=_OPEN_S,
                 max_size=_LARGEST_FRAME_BYTES,
@@ -150,12 +132,12 @@ class _Stream:
             raise _Broken from error
 
     async def _server_events(self) -> AsyncGenerator[str, None]:
-        headers = {**self._headers, "Accept": "text/event-stream"}
+        headers = {**self._place.headers, "Accept": "text/event-stream"}
         timeout = httpx.Timeout(_OPEN_S, read=_SILENCE_S)
         try:
             async with (
                 httpx.AsyncClient(timeout=timeout) as client,
-                client.stream("GET", self._url + self._query(), headers=headers) as response,
+                client.stream("GET", self._place.url, headers=headers) as response,
             ):
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
                     raise _Closed
@@ -164,6 +146,3 @@ class _Stream:
                         yield line.removeprefix("data:").strip()
         except httpx.TransportError as error:
             raise _Broken from error
-
-    def _query(self) -> str:
-        return "" if self._after is None else f"?after={self._after}"

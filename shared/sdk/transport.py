@@ -6,7 +6,7 @@ artifact store work without it.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,7 +66,7 @@ class AsyncTransport:
         raise AssertionError("a retry either returns or raises")
 
     async def _send(self, request: Request) -> Answer:
-        content = _async_chunks(request.upload) if request.upload is not None else None
+        content = _async_chunks(request.upload, request.on_sent) if request.upload is not None else None
         built = self._client.build_request(
             request.method,
             _url(request, self._server_url),
@@ -135,7 +135,7 @@ class BlockingTransport:
                 _url(request, self._server_url),
                 params=request.params or None,
                 json=request.json,
-                content=_chunks(request.upload) if request.upload is not None else None,
+                content=_chunks(request.upload, request.on_sent) if request.upload is not None else None,
                 headers=_headers(request, self._key),
                 follow_redirects=_goes_on(request),
             ) as response:
@@ -191,13 +191,17 @@ def _unreachable(server_url: str) -> Unreachable:
     )
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, on_sent: Callable[[int], None] | None) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_SENT_BYTES):
             yield chunk
+            if on_sent is not None:
+                on_sent(len(chunk))
 
 
-async def _async_chunks(path: Path) -> AsyncIterator[bytes]:
+async def _async_chunks(path: Path, on_sent: Callable[[int], None] | None) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while chunk := await asyncio.to_thread(file.read, _SENT_BYTES):
             yield chunk
+            if on_sent is not None:
+                on_sent(len(chunk))

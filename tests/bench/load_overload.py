@@ -12,7 +12,7 @@ from pathlib import Path
 from shared.files import digest_file
 from shared.ids import new_id
 from shared.presets.bundle import shipped_presets_folder
-from shared.sdk.client import BlockingCloudClient
+from shared.sdk.blocking_client import BlockingCloudClient
 from tests.bench.figure import Figure, Load
 from tests.support.cloud_processes import CloudProcesses
 from tests.support.open_model import offer

@@ -14,7 +14,7 @@ from shared.files import digest_file
 from shared.ids import new_id
 from shared.jobs.state import JobState
 from shared.presets.bundle import shipped_presets_folder
-from shared.sdk.client import BlockingCloudClient
+from shared.sdk.blocking_client import BlockingCloudClient
 from tests.support.cloud_processes import CloudProcesses
 from tests.support.postgres import PostgresServer
 from tests.support.redis import RedisServer
