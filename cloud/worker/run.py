@@ -82,7 +82,7 @@ class AttemptRunner:
         ticket = self._left_behind(claim)
         if ticket is not None:
             try:
-                await self._see_through(claim, ticket, signals, course)
+                await self._see_through(claim, ticket, signals, course, left=True)
             except RunLost:
                 _log.info("nothing_left_behind", job=claim.ref.job_id, attempt=claim.ref.number)
             else:
@@ -112,7 +112,11 @@ class AttemptRunner:
         failpoint("attempt.ticket_stored")
         return ticket
 
-    async def _see_through(self, claim: Claim, ticket: Ticket, signals: Signals, course: Course) -> None:
+    async def _see_through(
+        self, claim: Claim, ticket: Ticket, signals: Signals, course: Course, *, left: bool = False
+    ) -> None:
+        """A run that was `left` behind and stopped counts as lost: whoever died may have stopped it, to
+        hand the job back."""
         limit_s = self._inputs.limit_s(claim)
         try:
             end = await self._follower.end_of(claim, ticket, signals, course, limit_s=limit_s)
@@ -130,6 +134,9 @@ class AttemptRunner:
             case Failed():
                 await self._failed(claim, end)
             case Cancelled() | Expired():
+                if left and not signals.any():
+                    await self._forget(ticket)
+                    raise RunLost("the run was stopped", run=ticket.run_id)
                 await self._stopped(claim, signals)
             case _:
                 assert_never(end)

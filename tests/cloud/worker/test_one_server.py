@@ -108,6 +108,18 @@ async def test_a_finished_prompt_of_a_dead_worker_is_adopted(shop: Shop, server:
     assert server.begun == [ticket.run_id]
 
 
+async def test_a_prompt_that_a_dead_worker_had_stopped_is_run_again(shop: Shop, server: ComfyServer) -> None:
+    """It died between stopping the run and handing the job back."""
+    job_id = await shop.submit(values=MANY)
+    _claim, ticket = await _begun_by_the_dead(shop, server, job_id)
+    async with _engine(shop, server) as engine:
+        await engine.cancel(ticket)
+    await server.until_over(ticket.run_id)
+    async with shop.worker():
+        job = await shop.end_of(job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
+
+
 async def test_a_running_prompt_is_cancelled_and_its_neighbour_is_not(
     shop: Shop, server: ComfyServer
 ) -> None:
