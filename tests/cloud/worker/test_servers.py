@@ -132,6 +132,7 @@ async def test_what_waits_behind_a_running_job_goes_to_a_server_that_becomes_fre
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
     """Both come to `one` while `two` is drained; then `two` asks for the one that waits."""
+    one.execution.step_s = 0.06
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
     first, second = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
     async with shop.worker():
