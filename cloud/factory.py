@@ -46,6 +46,7 @@ from cloud.services.quotes import Quotes
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.run_files import RunFiles
+from cloud.services.secrets import Secrets
 from cloud.services.servers import Servers
 from cloud.services.shares import Shares
 from cloud.services.signing import LinkSigner
@@ -249,6 +250,9 @@ class Factory:
 
     def retention(self) -> Retention:
         return Retention(database=self._context.database)
+
+    def secrets(self) -> Secrets:
+        return Secrets(database=self._context.database, box=self._context.box)
 
     def servers(self) -> Servers:
         return Servers(database=self._context.database, queue=self._context.queue, box=self._context.box)

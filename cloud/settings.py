@@ -157,6 +157,11 @@ class Settings(BaseSettings):
             )
         if self.environment is Environment.PRODUCTION and self.public_url is None:
             raise ValueError("SAFELIGHT_PUBLIC_URL must be set in production")
+        if self.environment is Environment.PRODUCTION and not self.encryption_keys:
+            raise ValueError(
+                "SAFELIGHT_ENCRYPTION_KEYS must be set in production: make one with "
+                "`safelight-cloud secrets key`, and keep it apart from the database"
+            )
         if self.environment is Environment.PRODUCTION and self.allowed_fetch_hosts:
             raise ValueError("SAFELIGHT_ALLOWED_FETCH_HOSTS must not be set in production")
         return self

@@ -4,7 +4,19 @@ import sys
 
 import typer
 
-from cloud.cli import artifacts, credits, doctor, jobs, keys, migrate, openapi, processes, servers, users
+from cloud.cli import (
+    artifacts,
+    credits,
+    doctor,
+    jobs,
+    keys,
+    migrate,
+    openapi,
+    processes,
+    secrets,
+    servers,
+    users,
+)
 from shared.errors import SafelightError
 
 __all__ = ["app", "main"]
@@ -22,6 +34,7 @@ users.register(app)
 keys.register(app)
 credits.register(app)
 servers.register(app)
+secrets.register(app)
 jobs.register(app)
 artifacts.register(app)
 doctor.register(app)

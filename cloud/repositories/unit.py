@@ -25,6 +25,7 @@ from cloud.repositories.leads import LeadRows
 from cloud.repositories.now import Clock
 from cloud.repositories.places import PlaceRows
 from cloud.repositories.run_times import RunTimeRows
+from cloud.repositories.sealed import SealedRows
 from cloud.repositories.servers import ServerRows
 from cloud.repositories.shares import ShareRows
 from cloud.repositories.standing import StandingRows
@@ -60,6 +61,7 @@ class Unit:
         self.leads = LeadRows(connection, clock)
         self.run_times = RunTimeRows(connection, clock)
         self.places = PlaceRows(connection)
+        self.sealed = SealedRows(connection)
         self.servers = ServerRows(connection, clock)
         self.shares = ShareRows(connection, clock)
         self.standing = StandingRows(connection, clock, self.servers)

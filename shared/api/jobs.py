@@ -36,14 +36,20 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
+def _is_absent(value: object) -> bool:
+    return value is None
+
+
 class JobInput(BaseModel):
     """A file to work on: an artifact by its `digest`, or a `url` from which it is fetched first, an
     https:// URL on the internet. `name` is the user's file name, for messages and metadata."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    digest: Digest | None = None
-    url: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    digest: Annotated[Digest | None, Field(exclude_if=_is_absent)] = None
+    url: Annotated[
+        Annotated[str, Field(min_length=1, max_length=2000)] | None, Field(exclude_if=_is_absent)
+    ] = None
     name: JobName
 
     @model_validator(mode="after")

@@ -17,7 +17,11 @@ from cloud.settings import Settings
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 COMPOSE = PACKAGING / "compose.yaml"
 OURS = ("migrate", "api", "worker")
-GIVEN = {"SAFELIGHT_DB_PASSWORD": "secret", "SAFELIGHT_SECRET_KEY": "s" * 40}
+GIVEN = {
+    "SAFELIGHT_DB_PASSWORD": "secret",
+    "SAFELIGHT_SECRET_KEY": "s" * 40,
+    "SAFELIGHT_ENCRYPTION_KEYS": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=",
+}
 
 
 @pytest.fixture(scope="module")
