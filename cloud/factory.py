@@ -24,6 +24,7 @@ from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
+from cloud.services.checkup import Checkup
 from cloud.services.collection import Collection, CollectionRules
 from cloud.services.credits import Credits
 from cloud.services.deliveries import Deliveries
@@ -137,6 +138,19 @@ class Factory:
             accepting=self._accepting(),
             drafts=self._drafts(),
             links=self._links(),
+            utcnow=self._context.utcnow,
+        )
+
+    def checkup(self) -> Checkup:
+        settings = self._context.settings
+        return Checkup(
+            database=self._context.database,
+            health=self.health(),
+            credits=self.credits(),
+            folder=settings.data_dir,
+            storage=settings.storage_place,
+            schema_version=self._context.schema_version,
+            has_redis=self._context.redis is not None,
             utcnow=self._context.utcnow,
         )
 

@@ -32,6 +32,9 @@ _CONFIG_VARIABLE = "SAFELIGHT_CONFIG"
 _SHORTEST_SECRET = 32
 _SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
 _SEALING_FILE = "cloud-encryption.key"
+_SHORTEST_TOKEN = 16
+_PLACEHOLDER = re.compile(r"change.?me|placeholder|your.?secret|default|example", re.IGNORECASE)
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _MB = 1024 * 1024
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
@@ -164,6 +167,9 @@ class Settings(BaseSettings):
             )
         if self.environment is Environment.PRODUCTION and self.allowed_fetch_hosts:
             raise ValueError("SAFELIGHT_ALLOWED_FETCH_HOSTS must not be set in production")
+        unfit = self._unfit_for_production() if self.environment is Environment.PRODUCTION else None
+        if unfit is not None:
+            raise ValueError(unfit)
         return self
 
     @property
@@ -191,6 +197,13 @@ class Settings(BaseSettings):
         if self.storage_url is None or self.is_stored_in_s3:
             return self.data_dir / "artifacts"
         return Path(self.storage_url.removeprefix("file://"))
+
+    @property
+    def storage_place(self) -> str:
+        """Of the artifacts, for people."""
+        return (
+            (self.storage_url or "").partition("?")[0] if self.is_stored_in_s3 else str(self.storage_folder)
+        )
 
     @property
     def base_url(self) -> str:

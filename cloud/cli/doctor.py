@@ -1,51 +1,49 @@
 """`safelight-cloud doctor`."""
 
 import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from cloud.cli.opening import configure
 from cloud.factory import Factory, open_context
 from cloud.migrations.upgrade import newest_version
-from cloud.services.health import Readiness
+from cloud.services.checkup import Finding, Verdict
 from cloud.settings import Settings
 
 __all__ = ["register"]
+
+_SIGNS = {Verdict.GOOD: "✓", Verdict.WARNING: "!", Verdict.PROBLEM: "✗"}
 
 
 def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all findings")] = False,
+) -> None:
     """Say what works and what to do about the rest; exit code 1 if the cloud cannot run."""
     settings = configure(log_level="error")
-    found, problem = asyncio.run(_look(settings))
-    place = "PostgreSQL" if settings.is_cluster else str(settings.sqlite_path)
-    _say(found.database, f"database: {place}", "start it, or correct SAFELIGHT_DATABASE_URL")
-    _say(found.migrations, f"tables: version {newest_version()}", "run `safelight-cloud migrate`")
-    _say(problem is None, f"storage: {_storage(settings)}", problem or "")
-    _say(
-        found.queue,
-        "queue: " + ("Redis" if settings.redis_url else "in this process"),
-        "start Redis; until then jobs begin with some delay",
-    )
-    typer.echo(f"  address: {settings.base_url}")
-    if not found.ready or problem is not None:
+    findings = asyncio.run(_look(settings))
+    if as_json:
+        typer.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            remedy = f" — {finding.remedy}" if finding.remedy else ""
+            typer.echo(f"{_SIGNS[finding.verdict]} {finding.name}: {finding.message}{remedy}")
+    if any(finding.verdict is Verdict.PROBLEM for finding in findings):
         raise typer.Exit(1)
 
 
-async def _look(settings: Settings) -> tuple[Readiness, str | None]:
-    """What answers, and what is wrong with the storage."""
+async def _look(settings: Settings) -> tuple[Finding, ...]:
     async with open_context(settings, schema_version=newest_version()) as context:
-        health = Factory(context).health()
-        return await health.look(), await health.storage_problem()
+        found = await Factory(context).checkup().look()
+    return (Finding("settings", Verdict.GOOD, _described(settings)), *found)
 
 
-def _storage(settings: Settings) -> str:
-    place = (settings.storage_url or "").partition("?")[0]
-    return place if settings.is_stored_in_s3 else str(settings.storage_folder)
-
-
-def _say(good: bool, what: str, remedy: str) -> None:
-    typer.echo(f"{'✓' if good else '✗'} {what}" + ("" if good else f" — {remedy}"))
+def _described(settings: Settings) -> str:
+    database = "PostgreSQL" if settings.is_cluster else str(settings.sqlite_path)
+    return f"{settings.environment}, {settings.base_url}, database {database}"

@@ -59,7 +59,7 @@ class GaugeRows:
         self._clock = clock
 
     def read(self) -> Gauges:
-        now: datetime = self._connection.execute(select(self._clock.now())).scalar_one()
+        now = self.now()
         return Gauges(
             waiting=self._waiting(now),
             running=self._running(),
@@ -67,6 +67,11 @@ class GaugeRows:
             outbox=self._outbox(now),
             webhooks=self._webhooks(now),
         )
+
+    def now(self) -> datetime:
+        """By the database's clock."""
+        at: datetime = self._connection.execute(select(self._clock.now())).scalar_one()
+        return at
 
     def _waiting(self, now: datetime) -> tuple[WaitingGauge, ...]:
         rows = self._connection.execute(

@@ -81,6 +81,46 @@ def test_wrong_setting_is_named_and_its_value_is_not_told(
     assert "short" not in caught.value.message.replace("short ", "")
 
 
+PRODUCTION = {
+    "SAFELIGHT_ENVIRONMENT": "production",
+    "SAFELIGHT_SECRET_KEY": "0123456789abcdef" * 4,
+    "SAFELIGHT_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "SAFELIGHT_PUBLIC_URL": "https://pictures.example",
+}
+
+
+def test_production_starts_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().stop_notice_s == 5
+    monkeypatch.setenv("SAFELIGHT_PUBLIC_URL", "http://127.0.0.1:8000")
+    load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SAFELIGHT_SECRET_KEY", ""),
+        ("SAFELIGHT_SECRET_KEY", "changeme-changeme-0123456789abcdef"),
+        ("SAFELIGHT_PUBLIC_URL", "http://pictures.example"),
+        ("SAFELIGHT_CORS_ORIGINS", "*"),
+        ("SAFELIGHT_ALLOWED_HOSTS", "*"),
+        ("SAFELIGHT_LOG_LEVEL", "debug"),
+        ("SAFELIGHT_METRICS_TOKEN", "short"),
+    ],
+)
+def test_production_does_not_start_with_what_is_for_development(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for given, normal in (PRODUCTION | {name: value}).items():
+        monkeypatch.setenv(given, normal)
+    with pytest.raises(BadSettings, match=name) as caught:
+        load_settings()
+    assert value == "" or value not in caught.value.message.replace("must not be *", "").replace(
+        "be debug", ""
+    )
+
+
 @pytest.mark.parametrize("written", ["http://a:8188, http://b", '["http://a:8188", "http://b"]'])
 def test_lists_are_written_with_commas_or_as_json(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("SAFELIGHT_COMFYUI_URLS", written)

@@ -13,6 +13,20 @@ from cloud.services.key_text import looks_right
 from cloud.settings import load_settings
 from tests.support.s3_server import S3Server
 
+LOOKED_AT = [
+    "settings",
+    "database",
+    "tables",
+    "storage",
+    "queue",
+    "disk",
+    "clock",
+    "outbox",
+    "webhooks",
+    "servers",
+    "credits",
+]
+
 
 @pytest.fixture
 def runner(tmp_path: Path) -> CliRunner:
@@ -58,6 +72,8 @@ def test_doctor_says_what_is_wanting(runner: CliRunner) -> None:
     runner.invoke(app, ["migrate"])
     after = runner.invoke(app, ["doctor"])
     assert (after.exit_code, "✗" in after.stdout) == (0, False)
+    found = json.loads(runner.invoke(app, ["doctor", "--json"]).stdout)["findings"]
+    assert {finding["name"]: finding["verdict"] for finding in found} == dict.fromkeys(LOOKED_AT, "good")
 
 
 def test_mistake_is_one_sentence_and_exit_code_2(
