@@ -172,6 +172,27 @@ class Settings(BaseSettings):
             raise ValueError(unfit)
         return self
 
+    def _unfit_for_production(self) -> str | None:
+        """What only development may have. Values are not repeated: they may be secrets."""
+        secret = self.secret_key.get_secret_value() if self.secret_key else ""
+        token = self.metrics_token.get_secret_value() if self.metrics_token else None
+        public = urlsplit(self.public_url or "")
+        rules = {
+            "SAFELIGHT_SECRET_KEY looks like a placeholder; make one with `openssl rand -hex 32`": (
+                _PLACEHOLDER.search(secret) is not None
+            ),
+            "SAFELIGHT_PUBLIC_URL must begin with https:// in production, unless it is this machine's": (
+                public.scheme != "https" and public.hostname not in _THIS_MACHINE
+            ),
+            "SAFELIGHT_CORS_ORIGINS must not be * in production": "*" in self.cors_origins,
+            "SAFELIGHT_ALLOWED_HOSTS must not be * in production": "*" in self.allowed_hosts,
+            "SAFELIGHT_LOG_LEVEL must not be debug in production": self.log_level == "debug",
+            f"SAFELIGHT_METRICS_TOKEN must have at least {_SHORTEST_TOKEN} characters": (
+                token is not None and len(token) < _SHORTEST_TOKEN
+            ),
+        }
+        return next((rule for rule, is_broken in rules.items() if is_broken), None)
+
     @property
     def is_cluster(self) -> bool:
         return self.database_url is not None and self.database_url.startswith("postgresql")
@@ -236,7 +257,8 @@ class Settings(BaseSettings):
         return _kept_secret(self.data_dir / _SECRET_FILE)
 
     def sealing_keys(self) -> tuple[str, ...]:
-        """Of secrets at rest, the newest first; else one that follows from the signing secret."""
+        """Of secrets at rest, the newest first. Without any given, on one box one that is made once and
+        kept with the data, and before it, as in a cluster, one that follows from the signing secret."""
         given = tuple(key.get_secret_value() for key in self.encryption_keys)
         if given:
             return given

@@ -19,7 +19,7 @@ COMPOSE = PACKAGING / "compose.yaml"
 OURS = ("migrate", "api", "worker")
 GIVEN = {
     "SAFELIGHT_DB_PASSWORD": "secret",
-    "SAFELIGHT_SECRET_KEY": "s" * 40,
+    "SAFELIGHT_SECRET_KEY": "0123456789abcdef" * 4,
     "SAFELIGHT_ENCRYPTION_KEYS": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=",
 }
 
