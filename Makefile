@@ -5,7 +5,7 @@ READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-comfyui lint format bench looks schema screenshots lock clean
+.PHONY: setup demo test test-comfyui chaos chaos-sweep mutants lint format bench looks schema screenshots lock clean
 
 setup: $(READY)
 
@@ -25,6 +25,19 @@ test: setup
 test-comfyui: setup
 	@test -n "$(COMFYUI_URL)" || { echo "set COMFYUI_URL to a running ComfyUI, for example http://127.0.0.1:8188" >&2; exit 2; }
 	COMFYUI_URL=$(COMFYUI_URL) $(BIN)/pytest -m real_comfyui tests
+
+SEED ?= 1
+JOBS ?= 120
+FAULTS ?= 25
+
+chaos: setup
+	$(BIN)/python -m tests.chaos.soak --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)
+
+chaos-sweep: setup
+	SWEEP=all $(BIN)/pytest tests/chaos/test_failpoints.py
+
+mutants: setup
+	$(BIN)/python -m tests.chaos.mutants
 
 lint: setup
 	$(BIN)/ruff check .

@@ -43,14 +43,15 @@ class PostgresServer:
             "shared_buffers": "32MB",
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._command = _unprivileged([_program("postgres"), "-D", str(data), *options])
         self._log = (self._folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            _unprivileged([_program("postgres"), "-D", str(data), *options]),
-            stdout=self._log,
-            stderr=self._log,
-            cwd="/",
-        )
-        self._wait()
+        self._begin()
+
+    def restart(self) -> None:
+        """As after a crash: sessions are lost, and what was committed is not."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        self._begin()
 
     def execute(self, statement: str, *values: object, database: str = "postgres") -> list[asyncpg.Record]:
         return asyncio.run(self.fetch(statement, database, *values))
@@ -76,7 +77,8 @@ class PostgresServer:
         self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _wait(self) -> None:
+    def _begin(self) -> None:
+        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log, cwd="/")
         until = time.monotonic() + _START_S
         while True:
             try:

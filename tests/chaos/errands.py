@@ -1,0 +1,268 @@
+"""What to have done so that the process gets to a failpoint, and what must come of it all the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shared.ids import new_id
+from tests.chaos.box import ENDS, Box, photo
+from tests.support.comfy_thread import ComfyThread
+
+__all__ = ["ERRANDS", "Scene", "photograph"]
+
+MODEL = "random_sd15_fp16.safetensors"
+FEW, MANY = {"model": MODEL, "steps": 2}, {"model": MODEL, "steps": 100}
+_OLD, _BACKDATED = "2025-01-01 00:00:00.000000", "UPDATE artifacts SET"
+_OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
+
+
+@dataclass
+class Scene:
+    """A box with two GPU servers, of which one is disabled."""
+
+    box: Box
+    gpu: ComfyThread
+    spare: ComfyThread
+
+    def arm(self) -> None:
+        self.box.arm(self.failpoint, self.action)
+
+    def aim(self, failpoint: str, action: str) -> None:
+        self.failpoint, self.action = failpoint, action
+
+    @property
+    def may_fail(self) -> bool:
+        """An error where nobody expects one ends the job, not the worker."""
+        return self.action == "raise"
+
+    def ends(self, job_id: str, *states: str) -> None:
+        allowed = (*states, "failed") if self.may_fail else states
+        assert self.box.end_of(job_id)["state"] in allowed, self.box.job(job_id)
+
+    def set_state(self, server: ComfyThread, state: str) -> None:
+        [(name,)] = self.box.query("SELECT name FROM servers WHERE url = ?", server.url)
+        verb = {"active": "enable", "draining": "drain", "disabled": "disable"}[state]
+        answer = self.box.call("POST", f"/operator/servers/{name}/{verb}")
+        assert answer.status_code == 200, answer.text
+
+    def make_sound(self) -> None:
+        """As at the start."""
+        self.gpu.server.faults.fail_with = None
+        self.gpu.server.faults.lose_interrupts = 0
+        self.gpu.server.execution.step_s = 0.05
+        self.set_state(self.gpu, "active")
+        self.set_state(self.spare, "disabled")
+
+
+def photograph(scene: Scene) -> None:
+    """A picture through the built-in engine."""
+    scene.arm()
+    scene.ends(scene.box.submit("noir"), "completed")
+
+
+def _sent_in_steps(scene: Scene) -> None:
+    scene.arm()
+    digest = scene.box.upload(at_once=False)
+    scene.ends(scene.box.submit("noir", digest), "completed")
+
+
+def _portrait(scene: Scene) -> None:
+    scene.arm()
+    scene.ends(scene.box.submit("portrait-pro", values=FEW), "completed")
+
+
+def _batch(scene: Scene) -> None:
+    """Cancelled while its jobs wait and run."""
+    items = [{"inputs": photo(scene.box.upload())} for _ in range(3)]
+    body = {"preset": "portrait-pro", "values": MANY, "items": items}
+    made = scene.box.call("POST", "/batches", json=body, key=new_id()).json()
+    scene.arm()
+    scene.box.call("POST", f"/batches/{made['id']}/cancel")
+    for job_id in made["jobs"]:
+        scene.box.call("POST", f"/batches/{made['id']}/cancel")
+        scene.ends(job_id, "cancelled")
+
+
+def _cancelled_while_it_waits(scene: Scene) -> None:
+    scene.set_state(scene.gpu, "draining")
+    job_id = scene.box.submit("portrait-pro", values=FEW)
+    scene.arm()
+    scene.box.call("POST", f"/jobs/{job_id}/cancel")
+    scene.ends(job_id, "cancelled")
+
+
+def _cancelled_while_it_runs(scene: Scene) -> None:
+    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.box.begun(job_id)
+    scene.arm()
+    scene.box.call("POST", f"/jobs/{job_id}/cancel")
+    scene.ends(job_id, "cancelled")
+
+
+def _failing(scene: Scene) -> None:
+    scene.gpu.server.faults.fail_with = ("ValueError", "no such colour")
+    scene.arm()
+    scene.ends(scene.box.submit("portrait-pro", values=FEW), "failed")
+
+
+def _failing_once(scene: Scene) -> None:
+    scene.gpu.server.faults.fail_with = _OUT_OF_MEMORY
+    scene.arm()
+    job_id = scene.box.submit("portrait-pro", values=FEW)
+    scene.box.until_hit()
+    scene.gpu.server.faults.fail_with = None
+    scene.ends(job_id, "completed", "failed")
+
+
+def _impossible(scene: Scene) -> None:
+    scene.arm()
+    scene.ends(scene.box.submit("portrait-pro", values={"model": "nobody-has-this.safetensors"}), "failed")
+
+
+def _late(scene: Scene) -> None:
+    """Expired while nobody looked: found at the start."""
+    scene.set_state(scene.gpu, "draining")
+    job_id = scene.box.submit("portrait-pro", values=FEW, expires_in_s=3600)
+    scene.box.query("UPDATE jobs SET expires_at = created_at WHERE id = ?", job_id)
+    scene.arm()
+    scene.box.restart()
+    scene.ends(job_id, "expired")
+
+
+def _abandoned(scene: Scene) -> None:
+    """Its worker died: found at the start."""
+    job_id = scene.box.submit("portrait-pro", values={"model": MODEL, "steps": 30})
+    scene.box.begun(job_id)
+    scene.arm()
+    scene.box.restart()
+    scene.ends(job_id, "completed")
+
+
+def _told_to_stop(scene: Scene) -> None:
+    job_id = scene.box.submit("portrait-pro", values={"model": MODEL, "steps": 30})
+    scene.box.begun(job_id)
+    scene.arm()
+    scene.box.terminate()
+    scene.ends(job_id, "completed")
+
+
+def _taken_from_a_disabled_server(scene: Scene) -> None:
+    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.box.begun(job_id)
+    scene.arm()
+    scene.set_state(scene.gpu, "disabled")
+    scene.box.until_hit()
+    scene.set_state(scene.gpu, "active")
+    scene.box.until(job_id, lambda job: job["attempt"] > 1 or job["state"] in ENDS)
+    scene.box.call("POST", f"/jobs/{job_id}/cancel")
+    scene.ends(job_id, "cancelled", "completed")
+
+
+def _asked_back_by_an_idle_server(scene: Scene) -> None:
+    """One runs, one waits behind it, and then another server may take it."""
+    jobs = [scene.box.submit("portrait-pro", values=MANY) for _ in range(2)]
+    scene.box.until(jobs[1], lambda job: job["attempt"] > 0)
+    scene.arm()
+    scene.set_state(scene.spare, "active")
+    for job_id in jobs:
+        scene.ends(job_id, "completed")
+
+
+def _hung(scene: Scene) -> None:
+    scene.gpu.server.faults.lose_interrupts = 10_000
+    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.box.begun(job_id)
+    scene.arm()
+    scene.box.call("POST", f"/jobs/{job_id}/cancel")
+    scene.box.until_hit()
+    scene.gpu.server.faults.lose_interrupts = 0
+    scene.ends(job_id, "cancelled")
+
+
+def _server_gone(scene: Scene) -> None:
+    scene.box.end_of(scene.box.submit("portrait-pro", values=FEW))
+    scene.arm()
+    scene.gpu.stop()
+    scene.box.until_hit()
+    scene.gpu.start()
+    scene.ends(scene.box.submit("portrait-pro", values=FEW), "completed")
+
+
+def _left_running(scene: Scene) -> None:
+    """The server was silent so long that its job was taken away, and then it is there again."""
+    scene.gpu.server.execution.step_s = 0.3
+    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.box.begun(job_id)
+    scene.gpu.freeze()
+    scene.box.until(job_id, lambda job: job["state"] == "queued")
+    scene.arm()
+    scene.gpu.thaw()
+    scene.box.until_hit()
+    scene.gpu.server.execution.step_s = 0.02
+    scene.ends(job_id, "completed")
+
+
+def _shared(scene: Scene) -> None:
+    digest = scene.box.upload()
+    scene.arm()
+    answer = scene.box.call("POST", f"/artifacts/{digest}/shares", json={})
+    assert answer.status_code == 201 or scene.may_fail, answer.text
+
+
+def _outdated(scene: Scene) -> None:
+    """An artifact that nobody has used for a year goes with the next rounds of the collection, which run
+    at each start."""
+    box, digest = scene.box, scene.box.upload()
+    box.restart()
+    box.query(f"{_BACKDATED} created_at = ?1, ready_at = ?1, touched_at = ?1 WHERE digest = ?2", _OLD, digest)
+    scene.arm()
+    condemned = "SELECT 1 FROM artifacts WHERE condemned_at IS NOT NULL AND digest = ?"
+    box.until_true(lambda: box.query(condemned, digest))
+    while box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest):
+        box.restart()
+        box.query(f"{_BACKDATED} condemned_at = ?1 WHERE digest = ?2", _OLD, digest)
+        box.query(f"{_BACKDATED} deleting_at = ?1 WHERE digest = ?2 AND deleting_at > ?1", _OLD, digest)
+        begun = len(box.ends)
+        box.until_true(
+            lambda begun=begun: (
+                len(box.ends) > begun or not box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest)
+            )
+        )
+
+
+ERRANDS: Mapping[str, Callable[[Scene], None]] = {
+    "artifact.inspected": _sent_in_steps,
+    "artifact.noted": _sent_in_steps,
+    "artifact.received": _sent_in_steps,
+    "ask_back.committed": _asked_back_by_an_idle_server,
+    "attempt.handed_back": _asked_back_by_an_idle_server,
+    "attempt.hung": _hung,
+    "batch_cancel.asked": _batch,
+    "batch_cancel.waiting_ended": _batch,
+    "break_off.committed": _failing_once,
+    "cancel.committed": _cancelled_while_it_waits,
+    "cancelled.committed": _cancelled_while_it_runs,
+    "collect.bytes_deleted": _outdated,
+    "collect.condemned": _outdated,
+    "collect.forgotten": _outdated,
+    "collect.marked": _outdated,
+    "drain.begun": _told_to_stop,
+    "drain.given_up": _told_to_stop,
+    "ending.settled": _portrait,
+    "expire.committed": _late,
+    "fail.committed": _failing,
+    "reap.committed": _abandoned,
+    "reap.expired": _abandoned,
+    "reap.written": _abandoned,
+    "refuse.committed": _impossible,
+    "release.committed": _taken_from_a_disabled_server,
+    "saving.announced": _portrait,
+    "saving.cleaned": _portrait,
+    "server.failure_noted": _server_gone,
+    "server.leading": _portrait,
+    "server.led": _portrait,
+    "server.left": _told_to_stop,
+    "server.stopped_given_up": _left_running,
+    "share.announced": _shared,
+    "share.copied": _shared,
+    "share.made": _shared,
+}
