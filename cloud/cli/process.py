@@ -45,6 +45,8 @@ async def run_process(settings: Settings, parts: Parts) -> None:
         await Factory(context).servers().register(settings.comfyui_urls)
         if parts.works and not settings.is_cluster:
             await Factory(context).leading().begin_alone()
+            await Factory(context).input_fetcher().begin_alone()
+            await Factory(context).webhook_sender().begin_alone()
             await Factory(context).attempts().reap_all()
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]

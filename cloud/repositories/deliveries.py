@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, delete, insert, literal_column, or_, select, update
 
 from cloud.repositories.now import NOW, Clock
 from cloud.tables.webhook import WEBHOOK_DELIVERIES, WEBHOOKS
@@ -15,6 +15,7 @@ __all__ = ["DeliveryRecord", "DeliveryRows", "Message", "Outgoing"]
 
 _D = WEBHOOK_DELIVERIES.c
 _W = WEBHOOKS.c
+_WAITS = _D.state == literal_column("'waiting'")  # as the index has it, so that SQLite uses that
 _ADD = insert(WEBHOOK_DELIVERIES).values(state=DeliveryState.WAITING, tries=0, created_at=NOW, next_at=NOW)
 
 
@@ -95,6 +96,13 @@ class DeliveryRows:
         next_at = self._clock.now(after)
         return self._note(sent, next_at=next_at, taken_until=None, status=status, problem=problem)
 
+    def release(self) -> int:
+        """Nobody sends anything just now."""
+        taken = update(WEBHOOK_DELIVERIES).where(
+            _D.state == DeliveryState.WAITING, _D.taken_until.is_not(None)
+        )
+        return self._connection.execute(taken.values(taken_until=None)).rowcount
+
     def give_up(self, webhook_id: str, problem: str) -> int:
         """All that wait are dead."""
         done = self._connection.execute(
@@ -145,7 +153,7 @@ class DeliveryRows:
             select(_D.number, _D.webhook_id)
             .join(WEBHOOKS, _W.id == _D.webhook_id)
             .where(
-                _D.state == DeliveryState.WAITING,
+                _WAITS,
                 _D.next_at <= now,
                 or_(_D.taken_until.is_(None), _D.taken_until < now),
                 _W.state == WebhookState.ACTIVE,

@@ -96,6 +96,11 @@ class FetchRows:
             .values(next_at=self._clock.now(after), taken_until=None, problem=problem)
         )
 
+    def release(self) -> int:
+        """Nobody fetches anything just now."""
+        taken = update(INPUT_FETCHES).where(_F.taken_until.is_not(None))
+        return self._connection.execute(taken.values(taken_until=None)).rowcount
+
     def is_held(self, fetch: Fetch) -> bool:
         found = select(_F.job_id).where(self._is_ours(fetch))
         return self._connection.execute(found).first() is not None

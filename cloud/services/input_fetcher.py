@@ -91,6 +91,10 @@ class InputFetcher:
                         _log.warning("inputs_not_fetched", error=error.code)
                     await waiter.wait(poll_s)
 
+    async def begin_alone(self) -> None:
+        """At the start of a process that is the only one: what is taken, the dead had."""
+        await self._database.write(lambda unit: unit.fetches.release())
+
     async def fetch_due(self) -> int:
         """One round; how many files were tried."""
         async with asyncio.TaskGroup() as group:

@@ -58,6 +58,10 @@ class WebhookSender:
                         _log.warning("webhooks_not_sent", error=error.code)
                     await waiter.wait(poll_s)
 
+    async def begin_alone(self) -> None:
+        """At the start of a process that is the only one: what is taken, the dead had."""
+        await self._database.write(lambda unit: unit.deliveries.release())
+
     async def send_due(self) -> int:
         """One round; how many tries that were."""
         async with asyncio.TaskGroup() as group:

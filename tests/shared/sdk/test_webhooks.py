@@ -4,8 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import threading
+import time
 from datetime import UTC, datetime, timedelta
+from http.server import HTTPServer
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from shared.api.webhook_signatures import BadWebhookSecret, new_webhook_secret, webhook_signature
@@ -18,6 +25,7 @@ AT = 1614265330
 SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 BODY = b'{"test": 2432232314}'
 
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "webhooks.md"
 OURS = json.dumps({"type": "ping", "timestamp": "2026-01-01T00:00:00+00:00", "data": {"a": 1}}).encode()
 
 
@@ -94,3 +102,29 @@ def test_signed_nonsense_is_refused(body: bytes) -> None:
 def test_secret_that_is_none(secret: str) -> None:
     with pytest.raises(BadWebhookSecret):
         verify(_headers(), OURS, secret, now=lambda: AT)
+
+
+def test_receiver_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    """As it stands there, on another port and for two messages."""
+    [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    begin, end = code.split("HTTPServer((", maxsplit=1)
+    assert end.endswith(".serve_forever()\n")
+    names: dict[str, Any] = {}
+    exec(compile(begin.replace("whsec_…", SECRET), str(DOCS), "exec"), names)  # noqa: S102 - our own docs
+    body = json.dumps(
+        {
+            "type": "job.completed",
+            "timestamp": "2026-01-01T00:00:00+00:00",
+            "data": {"job": {"id": "a job"}},
+        }
+    ).encode()
+    now = int(time.time())
+    signed = _headers(webhook_signature(SECRET, ID, now, body), **{"Webhook-Timestamp": str(now)})
+    with HTTPServer(("127.0.0.1", 0), names["Receiver"]) as server:
+        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(2)])
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        answers = [httpx.post(url, content=body, headers=headers).status_code for headers in (signed, {})]
+        thread.join()
+    assert answers == [204, 400]
+    assert capsys.readouterr().out == "job.completed a job\n"
