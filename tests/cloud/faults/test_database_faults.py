@@ -1,0 +1,156 @@
+"""PostgreSQL ends sessions, has no connection left, or no room on its disk: what clients see of it."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from cloud.migrations.upgrade import migrate_postgres
+from shared.ids import new_id
+from tests.chaos.invariants import ALWAYS
+from tests.cloud.api import Api, Client, open_api, settings_for
+from tests.support.postgres import PostgresServer
+
+on_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+_MOST_SUBMISSIONS = 400
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    settings = settings_for(database_url, tmp_path, database_connections=4, rate_limits=False)
+    async with open_api(settings) as opened:
+        yield opened
+
+
+async def _end_sessions(server: PostgresServer, stop: asyncio.Event) -> int:
+    ended = 0
+    while not stop.is_set():
+        rows = await server.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'safelight'",
+            "postgres",
+        )
+        ended += len(rows)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.2)
+    return ended
+
+
+async def _submitted(client: Client, body: dict[str, object]) -> str:
+    """As a client goes about it: again, under the same key, until it is told that it is done."""
+    key = new_id()
+    for _ in range(200):
+        answer = await client.submit(body, key=key)
+        assert answer.status_code in {202, 409, 503}, answer.text
+        if answer.status_code == 202:
+            return str(answer.json()["id"])
+    raise AssertionError("never accepted")
+
+
+@on_postgres
+async def test_sessions_ended_all_the_time_lose_and_double_nothing(
+    api: Api, database_url: str, postgres_server: PostgresServer
+) -> None:
+    client = await api.client()
+    body, stop = await client.body(), asyncio.Event()
+    ending = asyncio.create_task(_end_sessions(postgres_server, stop))
+    ids: list[str] = []
+    statuses: Counter[int] = Counter()
+    for _ in range(15):
+        ids += await asyncio.gather(*(_submitted(client, body) for _ in range(4)))
+        answers = await asyncio.gather(*(client.call("GET", f"/jobs/{job_id}") for job_id in ids[-4:]))
+        statuses.update(answer.status_code for answer in answers)
+    stop.set()
+    assert await ending > 0
+    assert statuses[500] == 0, statuses
+    assert statuses[200] > statuses.total() / 2
+    name = database_url.rpartition("/")[2]
+    rows = await postgres_server.fetch("SELECT id FROM jobs", name)
+    assert sorted(row["id"] for row in rows) == sorted(ids)
+    found = {what: await postgres_server.fetch(question, name) for what, question in ALWAYS.items()}
+    assert not {what: rows for what, rows in found.items() if rows}
+
+
+@on_postgres
+async def test_without_a_free_connection_clients_are_told_to_come_again(api: Api) -> None:
+    client = await api.client()
+    body = await client.body()
+    sleeping = [
+        asyncio.create_task(
+            api.context.database.read(lambda unit: unit.connection.execute(text("SELECT pg_sleep(6)")))
+        )
+        for _ in range(4)
+    ]
+    await asyncio.sleep(0)
+    answer = await asyncio.wait_for(client.submit(body), 6)
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
+    for task in sleeping:
+        task.cancel()
+    await asyncio.gather(*sleeping, return_exceptions=True)
+    assert (await client.submit(body)).status_code == 202
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = Path("/tmp") / f"safelight-small-disk-{os.getpid()}"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=48m,mode=0700,uid=65534,gid=65534", "tmpfs"]
+    mounted = subprocess.run(["mount", *options, str(folder)], check=False, capture_output=True)
+    if mounted.returncode:
+        folder.rmdir()
+        pytest.skip("this machine mounts nothing")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+async def _fill(disk: Path) -> Path:
+    """Leaves no byte free."""
+    filler = disk / "filler"
+
+    def write() -> None:
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+
+    await asyncio.to_thread(write)
+    return filler
+
+
+async def test_full_disk_refuses_writes_and_goes_on_when_there_is_room(
+    small_disk: Path, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    name = f"full_{os.getpid()}"
+    await postgres_server.fetch(f"CREATE TABLESPACE {name} LOCATION '{small_disk}'", "postgres")
+    await postgres_server.fetch(f"CREATE DATABASE {name} TABLESPACE {name}", "postgres")
+    url = f"postgresql+asyncpg://safelight@127.0.0.1:{postgres_server.port}/{name}"
+    await migrate_postgres(url)
+    try:
+        async with open_api(settings_for(url, tmp_path, rate_limits=False)) as api:
+            client = await api.client()
+            body = await client.body()
+            first = await _submitted(client, body)
+            filler = await _fill(small_disk)
+            refused = None
+            for _ in range(_MOST_SUBMISSIONS):
+                answer = await client.submit(body)
+                if answer.status_code != 202:
+                    refused = answer
+                    break
+            assert refused is not None
+            assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+            assert (await client.call("GET", f"/jobs/{first}")).status_code == 200
+            filler.unlink()
+            await _submitted(client, body)
+            found = {what: await postgres_server.fetch(question, name) for what, question in ALWAYS.items()}
+            assert not {what: rows for what, rows in found.items() if rows}
+    finally:
+        await postgres_server.fetch(f"DROP DATABASE {name} WITH (FORCE)", "postgres")
+        await postgres_server.fetch(f"DROP TABLESPACE {name}", "postgres")
