@@ -9,7 +9,11 @@ from typing import TextIO
 
 import structlog
 
-__all__ = ["configure_logs", "logs_in_file"]
+from shared.log_safety import harmless, redacted
+
+__all__ = ["bridge_library_logs", "configure_logs", "logs_in_file", "request_id"]
+
+_log = structlog.get_logger(__name__)
 
 
 _FULL_BYTES = 5 << 20
@@ -34,6 +38,24 @@ def logs_in_file(file: Path, *, level: str = "info") -> Iterator[None]:
             configure_logs(level=level)
 
 
+def bridge_library_logs() -> None:
+    """Have what libraries warn of pass the same way as our own events."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
+        root.addHandler(_Bridge(logging.WARNING))
+
+
+def request_id() -> str | None:
+    """Of the request for which the present task works."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
+class _Bridge(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
 def _configure(stream: TextIO, *, level: str, as_json: bool) -> None:
     renderer = (
         structlog.processors.JSONRenderer()
@@ -46,6 +68,8 @@ def _configure(stream: TextIO, *, level: str, as_json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            redacted,
+            harmless,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

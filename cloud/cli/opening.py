@@ -11,7 +11,7 @@ from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_ve
 from cloud.repositories.database import Database
 from cloud.settings import Settings, load_settings
 from shared.engines.builtin.process_lock import ProcessLock
-from shared.logs import configure_logs
+from shared.logs import bridge_library_logs, configure_logs
 
 __all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_context", "with_database"]
 
@@ -22,6 +22,7 @@ def configure(**given: object) -> Settings:
     """The settings, with the logs set up as they say."""
     settings = load_settings(**given)
     configure_logs(level=settings.log_level, as_json=settings.log_json)
+    bridge_library_logs()
     return settings
 
 

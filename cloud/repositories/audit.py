@@ -22,6 +22,7 @@ class AuditEntry:
     action: str
     subject: str
     details: Mapping[str, JsonValue]
+    request_id: str | None
 
 
 class AuditRows:
@@ -29,16 +30,35 @@ class AuditRows:
         self._connection = connection
         self._clock = clock
 
-    def add(self, actor: str, action: str, subject: str, details: Mapping[str, JsonValue]) -> None:
+    def add(
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        details: Mapping[str, JsonValue],
+        *,
+        request_id: str | None = None,
+    ) -> None:
         """`details` hold no secrets."""
-        row = {"actor": actor, "action": action, "subject": subject, "details": dict(details)}
+        row = {
+            "actor": actor,
+            "action": action,
+            "subject": subject,
+            "details": dict(details),
+            "request_id": request_id,
+        }
         self._connection.execute(insert(AUDIT_ENTRIES).values(at=self._clock.now(), **row))
 
     def newest(self, limit: int) -> tuple[AuditEntry, ...]:
         rows = self._connection.execute(select(AUDIT_ENTRIES).order_by(_E.id.desc()).limit(limit))
         return tuple(
             AuditEntry(
-                at=row.at, actor=row.actor, action=row.action, subject=row.subject, details=row.details
+                at=row.at,
+                actor=row.actor,
+                action=row.action,
+                subject=row.subject,
+                details=row.details,
+                request_id=row.request_id,
             )
             for row in rows
         )

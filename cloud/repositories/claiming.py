@@ -67,6 +67,8 @@ def _claiming(*which: ColumnElement[bool], server: BindParameter[str] | None = N
             _J["values"],
             _J.inputs,
             _J.graph,
+            _J.request_id,
+            _J.trace,
             _J.alone,
             _J.pool,
             _J.priority,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, String, bindparam, func, insert, or_, select,
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT
-from cloud.repositories.jobs import InputName, inputs_of
+from cloud.repositories.jobs import UNKNOWN_ORIGIN, InputName, Origin, inputs_of
 from cloud.repositories.lanes import Lane, lane_values
 from cloud.repositories.now import NOW, Clock
 from cloud.repositories.servers import SEEN_LATELY
@@ -83,6 +83,7 @@ class Claim:
     inputs: Mapping[str, tuple[InputName, ...]]
     alone: bool
     graph: str | None = None
+    origin: Origin = UNKNOWN_ORIGIN
     previous: tuple[PreviousAttempt, ...] = ()
 
 
@@ -161,6 +162,7 @@ class ClaimRows:
             inputs=inputs_of(row.inputs),
             alone=row.alone,
             graph=row.graph,
+            origin=Origin(row.request_id, row.trace),
             previous=self._previous(ref) if ref.number > 1 else (),
         )
 

@@ -15,6 +15,7 @@ from shared.jobs.events import Output, OutputKind, StageName
 from shared.jobs.state import JobState
 
 __all__ = [
+    "UNKNOWN_ORIGIN",
     "AttemptRecord",
     "GivenFile",
     "InputName",
@@ -23,6 +24,7 @@ __all__ = [
     "JobRecord",
     "JobRows",
     "NewJob",
+    "Origin",
     "given_inputs_of",
     "inputs_of",
     "new_job_row",
@@ -51,6 +53,17 @@ class InputUrl:
 GivenFile = InputName | InputUrl
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request that a job came with, and the trace it is part of (W3C's traceparent)."""
+
+    request_id: str | None = None
+    trace: str | None = None
+
+
+UNKNOWN_ORIGIN = Origin()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """With files to fetch, it waits in the lane of those, and then `enters` another pool.
@@ -73,6 +86,7 @@ class NewJob:
     batch_id: str | None = None
     batch_index: int | None = None
     graph: str | None = None
+    origin: Origin = UNKNOWN_ORIGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +293,8 @@ def new_job_row(job: NewJob) -> dict[str, Any]:
         "batch_id": job.batch_id,
         "batch_index": job.batch_index,
         "graph": job.graph,
+        "request_id": job.origin.request_id,
+        "trace": job.origin.trace,
     }
 
 

@@ -40,6 +40,7 @@ def postgres_engine(url: str, *, connections: int = 10) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_use_lifo=True,
+        hide_parameters=True,  # errors are logged
         connect_args={"server_settings": _SERVER_SETTINGS, "timeout": _POOL_TIMEOUT_S},
     )
 

@@ -41,7 +41,12 @@ class _Write:
 def sqlite_engine(path: Path) -> Engine:
     """Connections begin and end transactions only where they are told to."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+    )
     event.listen(engine, "connect", _prepare)
     return engine
 

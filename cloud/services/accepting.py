@@ -1,7 +1,7 @@
 """Taking jobs in: one transaction for the answer, the jobs, their events and lanes, and the money."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
@@ -9,13 +9,14 @@ from cloud.errors import DatabaseBusy, InFlight, KeyReused
 from cloud.repositories.batches import NewBatch
 from cloud.repositories.database import Database
 from cloud.repositories.idempotency import StoredAnswer
-from cloud.repositories.jobs import NewJob
+from cloud.repositories.jobs import NewJob, Origin
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
 from cloud.services.credits import Credits
 from shared.errors import UsageError
 from shared.failpoints import failpoint
 from shared.jobs.events import Queued
+from shared.logs import request_id
 
 __all__ = ["Accepting", "Submission", "Submitted"]
 
@@ -56,8 +57,10 @@ class Accepting:
         Raises KeyReused, InFlight, NeedsCredits, PlanLimit, and what `submission` raises.
         """
 
+        origin = Origin(request_id())
+
         def work(unit: Unit) -> Submitted:
-            return self._accepted(unit, caller, submission, key, digest)
+            return self._accepted(unit, caller, submission, key, digest, origin)
 
         try:
             submitted = await self._database.write(work)
@@ -80,6 +83,7 @@ class Accepting:
         submission: Callable[[Unit], Submission],
         key: str | None,
         digest: str,
+        origin: Origin,
     ) -> Submitted:
         try:
             made = submission(unit)
@@ -91,16 +95,17 @@ class Accepting:
         stored = unit.idempotency.take(caller.account_id, key, digest, made.answer) if key else None
         if stored is not None:
             return _replayed(stored, digest)
-        self._write(unit, caller, made)
+        self._write(unit, caller, made, origin)
         failpoint("submit.written")
         return Submitted(made.answer, replayed=False, fetches=any(job.enters for job in made.jobs))
 
-    def _write(self, unit: Unit, caller: Caller, made: Submission) -> None:
+    def _write(self, unit: Unit, caller: Caller, made: Submission, origin: Origin) -> None:
         """Lanes and then credits last, in the order in which whoever ends jobs locks them."""
         if made.batch is not None:
             unit.batches.add(made.batch)
         now = self._utcnow()
-        unit.intake.add(made.jobs, [Queued(job_id=job.id, attempt=0, at=now) for job in made.jobs])
+        jobs = [replace(job, origin=origin) for job in made.jobs]
+        unit.intake.add(jobs, [Queued(job_id=job.id, attempt=0, at=now) for job in made.jobs])
         unit.fetches.add([job for job in made.jobs if job.enters is not None])
         self._credits.take(unit, caller, {job.id: job.price for job in made.jobs})
 

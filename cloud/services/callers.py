@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from cloud.errors import NotAllowed
 from cloud.services.plans import Plan
+from shared.logs import request_id
 
 __all__ = ["ACCOUNT_SCOPES", "COMMAND_LINE", "Caller", "Operator", "Scope"]
 
@@ -36,14 +37,15 @@ class Caller:
     def operator(self) -> "Operator":
         """Raises NotAllowed."""
         self.require(Scope.OPERATE)
-        return Operator(f"key {self.key_id}")
+        return Operator(f"key {self.key_id}", request_id())
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Someone who may change what everybody uses; `name` is what the audit says."""
+    """Someone who may change what everybody uses; `name` is what the audit says, with the request."""
 
     name: str
+    request_id: str | None = None
 
 
 COMMAND_LINE = Operator("command line")

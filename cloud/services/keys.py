@@ -13,10 +13,10 @@ from cloud.repositories.accounts import User
 from cloud.repositories.database import Database
 from cloud.repositories.keys import KeyRecord
 from cloud.repositories.unit import Unit
-from cloud.services.callers import Caller, Scope
+from cloud.services.callers import COMMAND_LINE, Caller, Scope
 from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
 from cloud.services.plans import Plan
-from shared.errors import TransientError
+from shared.errors import JsonValue, TransientError
 from shared.ids import new_id
 
 __all__ = ["Keys", "NewKey", "caller_of"]
@@ -78,6 +78,8 @@ class Keys:
                 valid_for=valid_for,
                 requests_per_minute=requests_per_minute,
             )
+            details: dict[str, JsonValue] = {"account": user.account_id, "scopes": sorted(scopes)}
+            unit.audit.add(COMMAND_LINE.name, "key.create", key_id, details)
             return NewKey(key_id, text, user.account_id)
 
         made = await self._database.write(work)
@@ -88,8 +90,12 @@ class Keys:
         return await self._database.read(lambda unit: unit.keys.all())
 
     async def revoke(self, key_id: str) -> None:
-        if not await self._database.write(lambda unit: unit.keys.revoke(key_id)):
-            raise NotFound(f"there is no key {key_id}", key=key_id)
+        def work(unit: Unit) -> None:
+            if not unit.keys.revoke(key_id):
+                raise NotFound(f"there is no key {key_id}", key=key_id)
+            unit.audit.add(COMMAND_LINE.name, "key.revoke", key_id, {})
+
+        await self._database.write(work)
         _log.info("key_revoked", key=key_id)
 
 

@@ -62,7 +62,7 @@ class Servers:
                 raise Conflict(f"{new.url} is registered already", field="url")
             unit.servers.add(new)
             details: dict[str, JsonValue] = {"url": new.url, "pool": new.pool, "capacity": new.capacity}
-            unit.audit.add(operator.name, "server.add", new.name, details)
+            unit.audit.add(operator.name, "server.add", new.name, details, request_id=operator.request_id)
             return _shown(unit, _found(unit, new.name))
 
         return await self._changed(work, "server_added", new.name)
@@ -99,14 +99,14 @@ class Servers:
 
     async def all(self, operator: Operator) -> ServerList:
         def work(unit: Unit) -> ServerList:
-            unit.audit.add(operator.name, "server.list", "", {})
+            unit.audit.add(operator.name, "server.list", "", {}, request_id=operator.request_id)
             return ServerList(servers=[_shown(unit, server) for server in unit.servers.all()])
 
         return await self._database.write(work)
 
     async def show(self, operator: Operator, name: str) -> Server:
         def work(unit: Unit) -> Server:
-            unit.audit.add(operator.name, "server.show", name, {})
+            unit.audit.add(operator.name, "server.show", name, {}, request_id=operator.request_id)
             return _shown(unit, _found(unit, name))
 
         return await self._database.write(work)
@@ -117,7 +117,7 @@ class Servers:
         def work(unit: Unit) -> Server:
             _found(unit, name)
             unit.servers.set_state(name, state)
-            unit.audit.add(operator.name, f"server.{_VERBS[state]}", name, {})
+            unit.audit.add(operator.name, f"server.{_VERBS[state]}", name, {}, request_id=operator.request_id)
             return _shown(unit, _found(unit, name))
 
         return await self._changed(work, "server_state_set", name)
@@ -134,7 +134,7 @@ class Servers:
                     f"{what} on {name}: drain it first, or disable it to hand its work back", server=name
                 )
             unit.servers.remove(name)
-            unit.audit.add(operator.name, "server.remove", name, {})
+            unit.audit.add(operator.name, "server.remove", name, {}, request_id=operator.request_id)
 
         await self._changed(work, "server_removed", name)
 

@@ -39,14 +39,14 @@ class Why:
         """Whosever it is."""
 
         def work(unit: Unit) -> JobWaiting:
-            unit.audit.add(operator.name, "job.why", job_id, {})
+            unit.audit.add(operator.name, "job.why", job_id, {}, request_id=operator.request_id)
             return self._of_job(unit, job_id, None)
 
         return await self._database.write(work)
 
     async def server(self, operator: Operator, name: str) -> ServerWhy:
         def work(unit: Unit) -> ServerWhy:
-            unit.audit.add(operator.name, "server.why", name, {})
+            unit.audit.add(operator.name, "server.why", name, {}, request_id=operator.request_id)
             return self._of_server(unit, name)
 
         return await self._database.write(work)

@@ -202,7 +202,9 @@ class LaneWorker:
 
     async def _see_through(self, claim: Claim, signals: Signals, since: float, *, is_cold: bool) -> None:
         course = Course()
-        with structlog.contextvars.bound_contextvars(job=claim.ref.job_id, attempt=claim.ref.number):
+        with structlog.contextvars.bound_contextvars(
+            job=claim.ref.job_id, attempt=claim.ref.number, request_id=claim.origin.request_id
+        ):
             try:
                 await self._under_lease(claim, signals, course, since)
             except (Fenced, LeaseLost) as error:

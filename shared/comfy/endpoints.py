@@ -21,6 +21,7 @@ from shared.comfy.errors import (
 )
 from shared.comfy.records import ServerFile
 from shared.errors import JsonValue
+from shared.logs import request_id
 
 __all__ = ["Answer", "Endpoints", "UploadedFile"]
 
@@ -65,6 +66,7 @@ class Endpoints:
             timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
             limits=httpx.Limits(max_keepalive_connections=16, keepalive_expiry=60.0),
             trust_env=False,
+            event_hooks={"request": [_named]},
         )
 
     async def aclose(self) -> None:
@@ -168,3 +170,10 @@ def _json(data: bytes) -> JsonValue:
     except (ValueError, RecursionError):
         return None
     return value
+
+
+async def _named(request: httpx.Request) -> None:
+    """Whoever reads the server's own logs finds what a request of ours was for."""
+    origin = request_id()
+    if origin is not None:
+        request.headers["X-Request-ID"] = origin
