@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.clients.redis_link import Heard, RedisLink
@@ -86,6 +86,10 @@ class Broadcast(Protocol):
         """Never fails: what matters is in the database."""
         ...
 
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        """Lasting ones, in this order. Never fails either."""
+        ...
+
     def watch(self, topic: str, *, key: str | None = None) -> contextlib.AbstractContextManager[Watcher]:
         """Messages from now on, of one job only with `key`."""
         ...
@@ -94,8 +98,8 @@ class Broadcast(Protocol):
         """The newest passing message of each slot of each job that has not been closed."""
         ...
 
-    async def close_key(self, topic: str, key: str, *, slots: tuple[str, ...]) -> None:
-        """The job is over: forget its passing messages."""
+    async def close_keys(self, topic: str, keys: Sequence[str], *, slots: tuple[str, ...]) -> None:
+        """These jobs are over: forget their passing messages."""
         ...
 
 
@@ -112,6 +116,10 @@ class LocalBroadcast:
             while len(self._latest) > _MOST_REMEMBERED:
                 self._latest.popitem(last=False)
         self.publish_here(message)
+
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.publish_here(message)
 
     def publish_here(self, message: Message) -> None:
         for watcher in self._watchers.get(message.topic, ()):
@@ -141,9 +149,10 @@ class LocalBroadcast:
             if message.topic == topic and key in (None, message.key)
         )
 
-    async def close_key(self, topic: str, key: str, *, slots: tuple[str, ...]) -> None:
-        for slot in slots:
-            self._latest.pop((topic, key, slot), None)
+    async def close_keys(self, topic: str, keys: Sequence[str], *, slots: tuple[str, ...]) -> None:
+        for key in keys:
+            for slot in slots:
+                self._latest.pop((topic, key, slot), None)
 
 
 class RedisBroadcast:
@@ -156,12 +165,18 @@ class RedisBroadcast:
         link.on(f"{prefix}:events", Heard(message=self._hear, gap=self._here.miss_here))
 
     async def publish(self, message: Message) -> None:
-        data = json.dumps(asdict(message)).encode()
+        data = _data(message)
         if message.slot is not None:
             await self._link.remember(
                 self._memory(message.topic), f"{message.key} {message.slot}", data, seconds=_REMEMBERED_S
             )
         if not await self._link.publish(f"{self._prefix}:events", data):
+            self._here.publish_here(message)
+
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        """On one way to Redis and back."""
+        taken = await self._link.publish_all(f"{self._prefix}:events", [_data(one) for one in messages])
+        for message in () if taken else messages:
             self._here.publish_here(message)
 
     def watch(self, topic: str, *, key: str | None = None) -> contextlib.AbstractContextManager[Watcher]:
@@ -172,11 +187,23 @@ class RedisBroadcast:
         messages = (Message(**json.loads(data)) for data in found.values())
         return tuple(message for message in messages if key in (None, message.key))
 
-    async def close_key(self, topic: str, key: str, *, slots: tuple[str, ...]) -> None:
-        await self._link.forget(self._memory(topic), *(f"{key} {slot}" for slot in slots))
+    async def close_keys(self, topic: str, keys: Sequence[str], *, slots: tuple[str, ...]) -> None:
+        await self._link.forget(self._memory(topic), *(f"{key} {slot}" for key in keys for slot in slots))
 
     def _memory(self, topic: str) -> str:
         return f"{self._prefix}:latest:{topic}"
 
     def _hear(self, data: bytes) -> None:
         self._here.publish_here(Message(**json.loads(data)))
+
+
+def _data(message: Message) -> bytes:
+    fields = {
+        "topic": message.topic,
+        "key": message.key,
+        "kind": message.kind,
+        "body": message.body,
+        "number": message.number,
+        "slot": message.slot,
+    }
+    return json.dumps(fields).encode()

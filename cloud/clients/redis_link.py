@@ -7,7 +7,7 @@ Nothing that must not be lost is in Redis, so a command that fails is logged and
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -64,6 +64,16 @@ class RedisLink:
         """True if Redis took the message."""
         with _tolerated("publish"):
             await self._redis.publish(channel, data)
+            return True
+        return False
+
+    async def publish_all(self, channel: str, messages: Sequence[bytes]) -> bool:
+        """In this order; true if Redis took them. After a failure it may have taken some."""
+        with _tolerated("publish"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for data in messages:
+                    pipeline.publish(channel, data)
+                await pipeline.execute()
             return True
         return False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
 
 from cloud.repositories.now import NOW, Clock
 from cloud.tables.account import ACCOUNTS
@@ -21,6 +21,7 @@ __all__ = ["EventRows", "LastingEvent", "new_event_row"]
 
 _E = EVENTS.c
 _ADD = insert(EVENTS).values(at=NOW).inline()  # built once: it runs with every change of a job
+_TOLD_WITHIN = timedelta(seconds=3)  # of its making; later, its publisher may have died
 _PUBLISHER_LOCK = 0x5AFE1164
 
 
@@ -54,13 +55,15 @@ class EventRows:
         self._connection.execute(_ADD, row | self._clock.stamps)
 
     def number_unpublished(self, limit: int) -> tuple[LastingEvent, ...]:
-        """Those that wait for the publisher, each with its number from now on; none while another
-        publisher is at it."""
+        """Those that wait for a publisher, each with its number from now on; none while another is at it.
+        What another has numbered is its own to tell, unless it has not told it for a while."""
         if not self._alone():
             return ()
         rows = self._connection.execute(
             select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number)
-            .where(_E.published_at.is_(None))
+            .where(
+                _E.published_at.is_(None), or_(_E.number.is_(None), _E.at < self._clock.now(-_TOLD_WITHIN))
+            )
             .order_by(_E.id)
             .limit(limit)
         ).all()

@@ -37,8 +37,7 @@ class EventPublisher:
         events = await self._database.write(partial(_next, ()))
         while events:
             failpoint("publisher.numbered")
-            for event in events:
-                await self._tell(event)
+            await self._tell(events)
             failpoint("publisher.told")
             published += len(events)
             events = await self._database.write(partial(_next, events))
@@ -57,18 +56,20 @@ class EventPublisher:
                     _log.warning("events_not_published", error=error.code)
                 await waiter.wait(poll_s)
 
-    async def _tell(self, event: LastingEvent) -> None:
-        await self._broadcast.publish(
-            Message(
-                topic=event.account_id,
-                key=event.job_id,
-                kind=event.kind,
-                body=event.body,
-                number=event.number,
-            )
-        )
-        if event.kind in TERMINAL_EVENTS:
-            await self._broadcast.close_key(event.account_id, event.job_id, slots=PASSING_SLOTS)
+    async def _tell(self, events: tuple[LastingEvent, ...]) -> None:
+        await self._broadcast.publish_all([_message(event) for event in events])
+        ended: dict[str, list[str]] = {}
+        for event in events:
+            if event.kind in TERMINAL_EVENTS:
+                ended.setdefault(event.account_id, []).append(event.job_id)
+        for account_id, job_ids in ended.items():
+            await self._broadcast.close_keys(account_id, job_ids, slots=PASSING_SLOTS)
+
+
+def _message(event: LastingEvent) -> Message:
+    return Message(
+        topic=event.account_id, key=event.job_id, kind=event.kind, body=event.body, number=event.number
+    )
 
 
 def _next(told: tuple[LastingEvent, ...], unit: Unit) -> tuple[LastingEvent, ...]:

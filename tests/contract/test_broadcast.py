@@ -89,7 +89,7 @@ async def test_the_latest_passing_messages_are_remembered_until_the_job_is_close
         _passing("x", key="other"),
     }
     assert await there.latest("a", key="other") == (_passing("x", key="other"),)
-    await here.close_key("a", "job", slots=("progress", "preview"))
+    await here.close_keys("a", ["job"], slots=("progress", "preview"))
     assert await there.latest("a") == (_passing("x", key="other"),)
 
 
