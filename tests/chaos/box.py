@@ -32,6 +32,7 @@ _QUICK = {
     "SAFELIGHT_SERVER_ANSWER_S": "2",
     "SAFELIGHT_LOG_LEVEL": "warning",
     "SAFELIGHT_RATE_LIMITS": "false",
+    "SAFELIGHT_ALLOWED_FETCH_HOSTS": "127.0.0.1",
 }
 
 
@@ -79,15 +80,13 @@ class Box:
         self._armed.unlink(missing_ok=True)
 
     def restart(self) -> None:
-        process = self._running()
-        process.kill()
-        process.wait()
+        self._running().kill()
+        self._note_end()
 
     def terminate(self) -> None:
         """Told to stop, it ends, or it dies on the way."""
-        process = self._running()
-        process.terminate()
-        process.wait(_WITHIN_S)
+        self._running().terminate()
+        self._note_end()
 
     def call(self, method: str, path: str, *, key: str | None = None, **more: Any) -> httpx.Response:
         """Until it is answered with anything but "try again"."""
@@ -180,11 +179,15 @@ class Box:
 
     def _running(self) -> ForkedProcess:
         if self._process is not None and self._process.poll() is not None:
-            self.ends.append(self._process.wait())
-            self._process = None
+            self._note_end()
         if self._process is None:
             self._process = self._start("serve", "--port", str(self._port))
         return self._process
+
+    def _note_end(self) -> None:
+        assert self._process is not None
+        self.ends.append(self._process.wait(_WITHIN_S))
+        self._process = None
 
     def _ran(self, *words: str) -> None:
         assert self._start(*words).wait() == 0, (self._folder / f"{words[0]}.log").read_text()

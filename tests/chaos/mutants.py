@@ -225,8 +225,8 @@ def _is_caught(folder: Path, mutant: Mutant) -> bool:
     (copy / mutant.path).write_text(text)
     code, said = _run(copy, mutant.tests)
     shutil.rmtree(copy)
-    caught = code == 1 and "failed" in said
     where = ", ".join(re.findall(r"^FAILED \S*::(\S+)", said, re.MULTILINE))
+    caught = code == 1 and bool(where)
     print(f"{'caught' if caught else 'MISSED'}  {mutant.name}: {where or f'exit code {code}'}", flush=True)
     if not caught:
         print(said[-3000:], flush=True)
