@@ -10,9 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import compile_path
 
 from cloud import errors
 from cloud.clients.blob import BlobMissing, BlobUnavailable
+from cloud.clients.telemetry import report
 from shared.api.errors import ErrorBody, ErrorEnvelope
 from shared.errors import JsonValue, SafelightError, TransientError, UsageError
 
@@ -52,8 +54,21 @@ def install_error_answers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _handle)
 
 
-async def _handle(_request: Request, error: Exception) -> JSONResponse:
-    return answer_to(error)
+async def _handle(request: Request, error: Exception) -> JSONResponse:
+    answer = answer_to(error)
+    if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(_methods_of(request)))
+    return answer
+
+
+def _methods_of(request: Request) -> set[str]:
+    """What may be done at this address, over all of its routes."""
+    return {
+        method.upper()
+        for path, operations in request.app.openapi()["paths"].items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in operations
+    }
 
 
 def answer_to(error: Exception) -> JSONResponse:
@@ -115,5 +130,6 @@ def _problem(location: Sequence[int | str], kind: str, message: str) -> dict[str
 
 def _fault(error: Exception) -> JSONResponse:
     _log.error("fault", error=type(error).__name__, exc_info=error)
+    report(error)
     message = "something went wrong on our side; tell us the request id if it happens again"
     return envelope(500, "internal", message)

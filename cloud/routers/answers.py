@@ -23,6 +23,7 @@ _MEANINGS: Mapping[int, str] = {
     413: "Too large",
     422: "Invalid; `details.field` names the field",
     429: "Too many requests of the account, the key or the address: wait the seconds in `Retry-After`",
+    431: "The address or the headers are too long",
     503: "Busy: try again after the seconds in `Retry-After`",
 }
 
@@ -34,10 +35,10 @@ def accepted(submitted: Submitted) -> Response:
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Each in the envelope; 400, 429 and 503 may always happen."""
+    """Each in the envelope; 400, 429, 431 and 503 may always happen."""
     return {
         status: {"model": ErrorEnvelope, "description": _MEANINGS[status]}
-        for status in sorted({400, 429, 503, *statuses})
+        for status in sorted({400, 429, 431, 503, *statuses})
     }
 
 

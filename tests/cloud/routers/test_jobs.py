@@ -255,6 +255,8 @@ async def test_jobs_are_found_by_when_they_were_made(api: Api, client: Client) -
     assert await found(created_from=between, created_until=between) == []
     refused = await client.call("GET", "/jobs", params={"created_from": "2026-11-21T12:00:00"})
     assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "created_from")
+    refused = await client.call("GET", "/jobs", params={"created_until": "0.5"})
+    assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "created_until")
 
 
 async def test_job_expires_when_it_has_waited_as_long_as_it_may(api: Api, client: Client) -> None:
