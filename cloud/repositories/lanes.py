@@ -85,18 +85,10 @@ class LaneRows:
         self._connection.execute(_DROP, lane_values(lane))
 
     def backlog(self, pools: Collection[str]) -> Backlog:
-        rows = self._connection.execute(
-            select(LANES, ACCOUNTS.c.served_at, ACCOUNTS.c.plan)
-            .join(ACCOUNTS, ACCOUNTS.c.id == _L.account_id)
-            .where(_L.pool.in_(pools))
-        ).all()
+        rows = self._connection.execute(_HEADS, {"pools": list(pools)}).all()
         if not rows:
             return Backlog(())
-        counts = self._connection.execute(
-            select(JOBS.c.account_id, func.count())
-            .where(JOBS.c.state.in_(("processing", "saving")))
-            .group_by(JOBS.c.account_id)
-        )
+        counts = self._connection.execute(_AT_WORK)
         return Backlog(
             lanes=tuple(
                 LaneHead(
@@ -153,6 +145,16 @@ def _is_lane(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnEleme
 
 
 # Built once, since they are asked with every claim.
+_HEADS = (
+    select(LANES, ACCOUNTS.c.served_at, ACCOUNTS.c.plan)
+    .join(ACCOUNTS, ACCOUNTS.c.id == _L.account_id)
+    .where(_L.pool.in_(bindparam("pools", expanding=True)))
+)
+_AT_WORK = (
+    select(JOBS.c.account_id, func.count())
+    .where(JOBS.c.state.in_(("processing", "saving")))
+    .group_by(JOBS.c.account_id)
+)
 IN_LANE = and_(_is_lane(JOBS.c), JOBS.c.state == "queued")
 _OLDEST = select(JOBS.c.queued_at).where(IN_LANE).order_by(JOBS.c.queued_at, JOBS.c.number).limit(1)
 _LEAVE = (
