@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from shared.ids import new_id
 from tests.chaos.box import ENDS, Box, photo
+from tests.cloud.api import picture
 from tests.support.comfy_thread import ComfyThread
+from tests.support.http_server import Reply, http_server
 
 __all__ = ["ERRANDS", "Scene", "photograph"]
 
@@ -229,6 +231,33 @@ def _outdated(scene: Scene) -> None:
         )
 
 
+def _fetched(scene: Scene) -> None:
+    """Its picture comes from a URL, or is not there."""
+    is_there = scene.failpoint != "fetch.failed"
+    with http_server() as site:
+        site.replies.extend([Reply(200 if is_there else 404, picture())] * 20)
+        inputs = {"photo": [{"url": f"{site.url}/a.png", "name": "a.png"}]}
+        scene.arm()
+        answer = scene.box.call("POST", "/jobs", json={"preset": "noir", "inputs": inputs}, key=new_id())
+        assert answer.status_code == 202, answer.text
+        scene.ends(answer.json()["id"], "completed" if is_there else "failed")
+
+
+def _told(scene: Scene) -> None:
+    """A webhook hears of its end, under one id however often."""
+    with http_server() as site:
+        site.replies.extend([Reply(204, b"")] * 50)
+        made = scene.box.call("POST", "/webhooks", json={"url": site.url})
+        assert made.status_code == 201, made.text
+        scene.arm()
+        scene.ends(scene.box.submit("noir"), "completed")
+        scene.box.until_hit()
+        waiting = "SELECT 1 FROM webhook_deliveries WHERE state = 'waiting'"
+        scene.box.until_true(lambda: site.asked and not scene.box.query(waiting))
+        scene.box.call("DELETE", f"/webhooks/{made.json()['webhook']['id']}")
+        assert len({asked.headers["webhook-id"] for asked in site.asked}) == 1
+
+
 ERRANDS: Mapping[str, Callable[[Scene], None]] = {
     "artifact.inspected": _sent_in_steps,
     "artifact.noted": _sent_in_steps,
@@ -248,8 +277,15 @@ ERRANDS: Mapping[str, Callable[[Scene], None]] = {
     "drain.begun": _told_to_stop,
     "drain.given_up": _told_to_stop,
     "ending.settled": _portrait,
+    "ending.told": _told,
     "expire.committed": _late,
     "fail.committed": _failing,
+    "fetch.announced": _fetched,
+    "fetch.failed": _fetched,
+    "fetch.noted": _fetched,
+    "fetch.received": _fetched,
+    "fetch.stored": _fetched,
+    "fetch.taken": _fetched,
     "reap.committed": _abandoned,
     "reap.expired": _abandoned,
     "reap.written": _abandoned,
@@ -265,4 +301,7 @@ ERRANDS: Mapping[str, Callable[[Scene], None]] = {
     "share.announced": _shared,
     "share.copied": _shared,
     "share.made": _shared,
+    "webhook.noted": _told,
+    "webhook.sent": _told,
+    "webhook.taken": _told,
 }

@@ -14,6 +14,7 @@ from tests.support.comfy_thread import comfy_thread
 ELSEWHERE = {
     "attempt.timed_out": "tests/cloud/worker/test_servers.py",
     "blob.sent": "tests/cloud/clients/test_blob_s3.py",
+    "secrets.resealed": "tests/cloud/services/test_secrets.py",
 }
 ACTIONS = ["kill", "raise", "sleep=2"] if os.environ.get("SWEEP") else ["kill"]
 pytestmark = pytest.mark.timeout(240)

@@ -237,6 +237,23 @@ async def test_batch_of_urls_ends_with_what_could_be_had(desk: Desk) -> None:
     assert await desk.api.factory.credits().audit() == ()
 
 
+async def test_graph_of_ones_own_gets_its_file_too(desk: Desk) -> None:
+    user = await desk.api.factory.users().find("a@example.com")
+    await desk.api.factory.accounts().allow_graphs(user, allowed=True)
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+    jobs = []
+    for reply in (answer(200, RED), answer(200, b"a text, and no picture\n")):
+        desk.site.answers = [reply]
+        body = {"graph": graph, "inputs": {"1.image": [{"url": URL, "name": "a.png"}]}}
+        jobs.append((await desk.client.submit(body)).json()["id"])
+        assert await desk.fetch() == 1
+    assert await desk.lanes() == {"builtin": 1}
+    assert [(await desk.show(job))["state"] for job in jobs] == ["queued", "failed"]
+
+
 async def test_files_of_one_job_that_come_at_once(desk: Desk) -> None:
     """Each counts what is left after the other: exactly one sees the last."""
     database, held = desk.api.context.database, timedelta(seconds=60)

@@ -1,10 +1,14 @@
 """Sealed secrets outlive their keys, and the keys can be changed under them."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 from cryptography.fernet import Fernet
 
 from cloud.clients.queue import LocalQueue
 from cloud.clients.secret_box import SecretBox, SecretUnreadable
+from cloud.migrations.upgrade import migrate_sqlite
 from cloud.repositories.database import Database
 from cloud.repositories.sealed import SEALED_COLUMNS, SealedColumn
 from cloud.repositories.unit import Unit
@@ -16,6 +20,8 @@ from cloud.tables.base import METADATA
 from shared.api.servers import ServerRequest
 from shared.api.webhooks import WebhookKind
 from shared.ids import new_id
+from tests.support.cloud_processes import CloudProcesses
+from tests.support.databases import open_database
 
 COUNT = 250
 
@@ -85,3 +91,17 @@ async def test_without_its_key_nothing_is_lost(database: Database) -> None:
     with pytest.raises(SecretUnreadable):
         await Secrets(database=database, box=SecretBox([Fernet.generate_key().decode()])).rotate(COMMAND_LINE)
     assert await database.read(_sealed) == before
+
+
+async def test_rotation_that_was_killed_is_done_again(tmp_path: Path) -> None:
+    new, old = (Fernet.generate_key().decode() for _ in range(2))
+    path = tmp_path / "data" / "cloud.db"
+    await asyncio.to_thread(migrate_sqlite, path)
+    async with open_database(f"sqlite:///{path}") as database:
+        await _fill(database, SecretBox([old]))
+        cloud = CloudProcesses(tmp_path, {"SAFELIGHT_ENCRYPTION_KEYS": f"{new},{old}"})
+        await asyncio.to_thread(cloud.killed_at, "secrets.resealed", "secrets", "rotate")
+        said = await asyncio.to_thread(cloud.run, "secrets", "rotate")
+        assert said.startswith(f"{COUNT + 1} secrets lie under the first key now")
+        box = SecretBox([new])
+        assert len({box.open(text) for text in await database.read(_sealed)}) == COUNT + 1
