@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     rate_limits: bool = True
     notice_s: Annotated[float, Field(ge=0)] | None = None  # between being told to stop and stopping
     drain_s: Annotated[float, Field(ge=0)] = 20.0  # for what runs, and is answered, to end
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://.+")] | None = None  # of traces
+    sentry_dsn: Annotated[str, Field(pattern=r"^https?://.+")] | None = None
     metrics_token: SecretStr | None = None  # without it, only this machine may read /metrics
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # of processes that only work
     address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000

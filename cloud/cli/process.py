@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from cloud.cli.server import ApiServer
+from cloud.clients.telemetry import telemetry
 from cloud.factory import Factory, ProcessContext, open_context
 from cloud.migrations.upgrade import newest_version
 from cloud.settings import Settings
@@ -37,7 +38,13 @@ async def run_process(settings: Settings, parts: Parts) -> None:
     """Until SIGINT or SIGTERM: then we are no longer ready, requests are answered, jobs end or are given
     back. A second signal makes it quick."""
     stop, hurry = asyncio.Event(), asyncio.Event()
+    reports = telemetry(
+        otlp_endpoint=settings.otlp_endpoint,
+        sentry_dsn=settings.sentry_dsn,
+        environment=settings.environment,
+    )
     async with (
+        _entered(reports),
         open_context(settings, schema_version=newest_version()) as context,
         _stopped_by_signals(stop, hurry),
     ):
@@ -63,6 +70,12 @@ async def run_process(settings: Settings, parts: Parts) -> None:
             for task in beside:
                 task.cancel()
     _log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _entered(reports: contextlib.AbstractContextManager[None]) -> AsyncIterator[None]:
+    with reports:
+        yield
 
 
 async def _serve(

@@ -4,9 +4,11 @@ from time import perf_counter
 
 import structlog
 from asgi_correlation_id import correlation_id
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.clients.metrics import Metrics
+from cloud.clients.telemetry import span
 from cloud.services.links import API
 
 __all__ = ["RequestLog"]
@@ -36,19 +38,25 @@ class RequestLog:
             streamed = streamed or message["type"] == "websocket.accept" or _is_event_stream(message)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=correlation_id.get()):
+        parent = Headers(scope=scope).get("traceparent")
+        with (
+            structlog.contextvars.bound_contextvars(request_id=correlation_id.get()),
+            span("request", parent=parent, serves=True) as opened,
+        ):
             try:
                 await self._app(scope, receive, send_and_note)
             finally:
+                opened.update_name(f"{_method(scope)} {_template(scope)}")
+                opened.set_attribute("http.response.status_code", status)
                 self._note(scope, status, perf_counter() - begun, streamed=streamed)
 
     def _note(self, scope: Scope, status: int, seconds: float, *, streamed: bool) -> None:
         route = _template(scope)
         if route in _QUIET:
             return
-        method = scope.get("method", "WEBSOCKET")
+        method = _method(scope)
         self._metrics.request_answered(
-            method=method if method in _METHODS else "OTHER",
+            method=method,
             route=route,
             status=status,
             seconds=None if streamed else seconds,
@@ -56,6 +64,11 @@ class RequestLog:
         if status == _TOO_MANY:
             self._metrics.rate_limited()
         _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+def _method(scope: Scope) -> str:
+    method = scope.get("method", "WEBSOCKET")
+    return method if method in _METHODS else "OTHER"
 
 
 def _template(scope: Scope) -> str:

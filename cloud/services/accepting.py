@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
+from cloud.clients.telemetry import traceparent
 from cloud.errors import DatabaseBusy, InFlight, KeyReused
 from cloud.repositories.batches import NewBatch
 from cloud.repositories.database import Database
@@ -57,7 +58,7 @@ class Accepting:
         Raises KeyReused, InFlight, NeedsCredits, PlanLimit, and what `submission` raises.
         """
 
-        origin = Origin(request_id())
+        origin = Origin(request_id(), traceparent())
 
         def work(unit: Unit) -> Submitted:
             return self._accepted(unit, caller, submission, key, digest, origin)

@@ -9,6 +9,7 @@ from time import monotonic
 import structlog
 
 from cloud.clients.queue import Bell, Queue, Waiter
+from cloud.clients.telemetry import report, span
 from cloud.errors import Fenced
 from cloud.repositories.claims import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
@@ -202,8 +203,12 @@ class LaneWorker:
 
     async def _see_through(self, claim: Claim, signals: Signals, since: float, *, is_cold: bool) -> None:
         course = Course()
-        with structlog.contextvars.bound_contextvars(
-            job=claim.ref.job_id, attempt=claim.ref.number, request_id=claim.origin.request_id
+        preset = claim.lane.preset
+        with (
+            structlog.contextvars.bound_contextvars(
+                job=claim.ref.job_id, attempt=claim.ref.number, request_id=claim.origin.request_id
+            ),
+            span("attempt", parent=claim.origin.trace, preset=preset, attempt=claim.ref.number),
         ):
             try:
                 await self._under_lease(claim, signals, course, since)
@@ -216,8 +221,9 @@ class LaneWorker:
                 if Reason.LOST not in signals:
                     self._watch.failed(error)
                 return
-            except Exception:  # noqa: BLE001 - the task's end: the reaper gives the job to another
+            except Exception as error:  # noqa: BLE001 - the task's end: the reaper gives the job to another
                 _log.exception("attempt_abandoned")
+                report(error)
                 return
         if course.begun_at is not None:
             self._watch.worked()

@@ -8,6 +8,7 @@ from typing import assert_never
 
 import structlog
 
+from cloud.clients.telemetry import report
 from cloud.errors import Fenced
 from cloud.repositories.claims import AttemptRef, Claim
 from cloud.services.attempts import Attempts
@@ -73,8 +74,9 @@ class AttemptRunner:
         except TransientError as error:
             trouble = (error.code, error.message)
             await persisted(lambda: self._attempts.break_off(ref, code=trouble[0], reason=trouble[1]))
-        except Exception:  # noqa: BLE001 - the job runner: a fault of ours ends the job, not the worker
+        except Exception as error:  # noqa: BLE001 - the job runner: a fault of ours ends the job, not the worker
             _log.exception("attempt_broken", job=ref.job_id, attempt=ref.number)
+            report(error)
             message = "something went wrong on our side; try it again later"
             await persisted(lambda: self._fail(ref, "internal", message, retryable=True))
 
