@@ -109,9 +109,9 @@ class InputFetcher:
         free = _AT_ONCE - self._busy.total()
         if free <= 0:
             return 0
-        held = timedelta(seconds=self._try_s) + _AFTER_TRY
+        busy, held = dict(self._busy), timedelta(seconds=self._try_s) + _AFTER_TRY
         taken = await self._database.write(
-            lambda unit: unit.fetches.take(most=free, each=_EACH_AT_ONCE, busy=self._busy, held=held)
+            lambda unit: unit.fetches.take(most=free, each=_EACH_AT_ONCE, busy=busy, held=held)
         )
         for fetch in taken:
             self._busy[fetch.account_id] += 1

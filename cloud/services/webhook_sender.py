@@ -78,8 +78,9 @@ class WebhookSender:
         free = _AT_ONCE - self._busy.total()
         if free <= 0:
             return 0
+        busy = dict(self._busy)
         taken = await self._database.write(
-            lambda unit: unit.deliveries.take(most=free, each=_EACH_AT_ONCE, busy=self._busy, held=_HELD)
+            lambda unit: unit.deliveries.take(most=free, each=_EACH_AT_ONCE, busy=busy, held=_HELD)
         )
         for outgoing in taken:
             self._busy[outgoing.webhook_id] += 1

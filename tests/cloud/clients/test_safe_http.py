@@ -241,6 +241,33 @@ async def test_posting_answers_with_the_status_alone(internet: SmallInternet) ->
     assert (await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)).status == 302
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("Fri, 21 Oct 2095 07:28:00 GMT", 86400, 86400),
+        ("99999999999999999999", 86400, 86400),
+        ("0", 0, 0),
+    ],
+)
+async def test_time_to_come_again_is_a_number_or_a_date(
+    internet: SmallInternet, text: str, least: int, most: int
+) -> None:
+    site = await internet.site(HOST)
+    site.answers = [answer(503, b"", Retry_After=text)]
+    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)
+    assert posted.retry_after is not None
+    assert least <= posted.retry_after.total_seconds() <= most
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "1e9", "\xff"])
+async def test_nonsense_in_its_place_is_passed_over(internet: SmallInternet, text: str) -> None:
+    site = await internet.site(HOST)
+    site.answers = [f"HTTP/1.1 503 X\r\nContent-Length: 0\r\nRetry-After: {text}\r\n\r\n".encode("latin-1")]
+    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)
+    assert (posted.status, posted.retry_after) == (503, None)
+
+
 async def test_proxies_of_the_environment_are_not_asked(
     internet: SmallInternet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
