@@ -127,7 +127,7 @@ MUTANTS = (
         "cloud/worker/run.py",
         "ticket = self._left_behind(claim)",
         "ticket = None",
-        (f"{_WORKER}/test_process.py::test_a_finished_run_of_a_dead_worker_is_adopted_not_run_again",),
+        (f"{_WORKER}/test_one_server.py::test_a_finished_prompt_of_a_dead_worker_is_adopted",),
     ),
     Mutant(
         "idempotency ignores the body",
@@ -172,7 +172,7 @@ MUTANTS = (
         "cloud/services/attempts.py",
         "counts = attempt.begun and attempt.suspects == 1",
         "counts = attempt.begun",
-        (f"{_SERVICES}/test_attempts.py::test_after_an_ambiguous_crash_each_suspect_runs_alone",),
+        (f"{_FAULTS}/test_blame.py::test_ambiguous_death_is_nobodys_fault",),
     ),
     Mutant(
         "taken back, and in no lane",
