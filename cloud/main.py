@@ -3,6 +3,7 @@
 import json
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from cloud.clients.rate_counter import LocalRateCounter
@@ -34,6 +35,8 @@ from cloud.settings import Settings
 
 __all__ = ["asgi_app", "create_api", "openapi_text", "operations_app"]
 
+# Spans of its own would tell addresses, and so the tokens of signed links.
+_NO_SPANS: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _SUMMARY = (
     "Jobs, artifacts and events of the Safelight cloud. Polling is the truth; streams are a convenience."
 )
@@ -49,6 +52,7 @@ def create_api() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_SPANS,
     )
     api = APIRouter(prefix=API)
     for routes in (
@@ -88,7 +92,7 @@ def asgi_app(context: ProcessContext) -> ASGIApp:
 
 def operations_app(context: ProcessContext) -> ASGIApp:
     """Of a process that only works: whether it lives, and how it fares."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=_NO_SPANS)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.state.context = context
