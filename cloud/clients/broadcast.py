@@ -71,9 +71,10 @@ class Watcher:
 
     async def take(self, timeout_s: float) -> Heap:
         """Wait for messages; an empty heap after `timeout_s`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._some.wait()
+        if not self._some.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._some.wait()
         heap = Heap(tuple(self._unread.values()), self._gap)
         self._unread.clear()
         self._gap = False
