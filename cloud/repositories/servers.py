@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select, update
 from sqlalchemy.sql.dml import Update
 
 from cloud.repositories.now import SEEN_SINCE, Clock
+from cloud.repositories.upsert import insert
 from cloud.tables.server import SERVERS
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
@@ -123,7 +124,8 @@ class ServerRows:
         self._connection = connection
         self._clock = clock
 
-    def add(self, server: NewServer) -> None:
+    def add(self, server: NewServer) -> bool:
+        """False where another has the name or the address, even one that came a moment ago."""
         row = {
             "id": server.id,
             "name": server.name,
@@ -140,7 +142,8 @@ class ServerRows:
             "openings": 0,
             "switches": {},
         }
-        self._connection.execute(insert(SERVERS).values(row))
+        statement = insert(self._connection, SERVERS).values(row).on_conflict_do_nothing()
+        return self._connection.execute(statement.returning(_S.id)).first() is not None
 
     def all(self, *, pool: str | None = None) -> tuple[ServerRecord, ...]:
         query = self._select().order_by(_S.name)

@@ -60,7 +60,8 @@ class Servers:
                 raise Conflict(f"there is a server {new.name} already; choose another name", field="name")
             if unit.servers.has_url(new.url):
                 raise Conflict(f"{new.url} is registered already", field="url")
-            unit.servers.add(new)
+            if not unit.servers.add(new):
+                raise Conflict(f"{new.name} or {new.url} was registered just now", field="name")
             details: dict[str, JsonValue] = {"url": new.url, "pool": new.pool, "capacity": new.capacity}
             unit.audit.add(operator.name, "server.add", new.name, details, request_id=operator.request_id)
             return _shown(unit, _found(unit, new.name))
@@ -80,18 +81,17 @@ class Servers:
                         unit.servers.set_credential(server.name, sealed)
                     continue
                 name = _free_name(_name_of(address.url), {server.name for server in known.values()})
-                unit.servers.add(
-                    NewServer(
-                        id=new_id(),
-                        name=name,
-                        url=address.url,
-                        credential=sealed,
-                        pool=SERVER_POOL,
-                        capacity=1,
-                        labels={},
-                    )
+                server_of_settings = NewServer(
+                    id=new_id(),
+                    name=name,
+                    url=address.url,
+                    credential=sealed,
+                    pool=SERVER_POOL,
+                    capacity=1,
+                    labels={},
                 )
-                unit.audit.add(_SETTINGS, "server.add", name, {"url": address.url})
+                if unit.servers.add(server_of_settings):  # else by a process that began when this one did
+                    unit.audit.add(_SETTINGS, "server.add", name, {"url": address.url})
                 known = {server.url: server for server in unit.servers.all()}
 
         if urls:

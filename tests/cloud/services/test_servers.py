@@ -1,5 +1,7 @@
 """The registry of GPU servers."""
 
+import asyncio
+
 import pytest
 from cryptography.fernet import Fernet
 
@@ -90,6 +92,12 @@ async def test_servers_of_the_settings_are_registered_once(servers: Servers, dat
     await servers.set_state(COMMAND_LINE, "gpu-8188", ServerState.DRAINING)
     await servers.register(urls)
     assert (await servers.show(COMMAND_LINE, "gpu-8188")).state is ServerState.DRAINING
+
+
+async def test_processes_that_begin_together_register_once(servers: Servers) -> None:
+    urls = ("http://gpu:8188", "http://other:8188")
+    await asyncio.gather(*(servers.register(urls) for _ in range(6)))
+    assert await _names(servers) == ["gpu-8188", "other-8188"]
 
 
 async def test_states_are_set_and_servers_removed(servers: Servers) -> None:
