@@ -5,7 +5,7 @@ READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test test-comfyui chaos chaos-sweep mutants lint format bench looks schema screenshots lock clean
+.PHONY: setup demo test fuzz test-comfyui chaos chaos-sweep mutants lint format bench looks schema screenshots lock clean
 
 setup: $(READY)
 
@@ -38,6 +38,9 @@ chaos-sweep: setup
 
 mutants: setup
 	$(BIN)/python -m tests.chaos.mutants
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
 
 lint: setup
 	$(BIN)/ruff check .

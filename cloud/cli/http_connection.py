@@ -8,6 +8,8 @@ from uvicorn.server import ServerState
 
 __all__ = ["HttpConnection"]
 
+_WITH_ADDRESS = 4  # times the headers alone: what is longer has no end
+
 
 class HttpConnection(HttpToolsProtocol):
     """Closed when the head of a request does not come within `patience_s` or `max_head_bytes`, or when
@@ -43,7 +45,7 @@ class HttpConnection(HttpToolsProtocol):
         super().data_received(data)
         if self._awaits_head and not self.transport.is_closing():
             self._head_bytes += len(data)
-            if self._head_bytes > self._max_head_bytes:
+            if self._head_bytes > _WITH_ADDRESS * self._max_head_bytes:
                 self.transport.abort()
 
     def on_message_begin(self) -> None:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloud.middleware.errors import envelope
+from cloud.middleware.errors import answer_to, envelope
 from shared.ids import new_id
 
 __all__ = ["BodyLimit", "Cors", "HeadLimit", "HostCheck", "RequestIds", "SecurityHeaders"]
@@ -87,7 +87,7 @@ class HeadLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size = sum(len(name) + len(value) for name, value in scope.get("headers", ()))
-        if size + len(scope.get("raw_path", b"")) + len(scope.get("query_string", b"")) <= self._limit:
+        if size <= self._limit:
             await self._app(scope, receive, send)
             return
         message = f"the headers are too large; at most {self._limit} bytes are read"
@@ -144,7 +144,10 @@ class BodyLimit:
             message = f"the request is too large; at most {limit} bytes are read"
             await envelope(413, "too_large", message, {"max_bytes": limit})(scope, receive, send)
             return
-        await self._app(scope, _Body(receive, limit, self._patience_s).receive, send)
+        try:
+            await self._app(scope, _Body(receive, limit, self._patience_s).receive, send)
+        except HTTPException as error:  # by a layer that reads the body before the routes do
+            await answer_to(error)(scope, receive, send)
 
 
 class _Body:
