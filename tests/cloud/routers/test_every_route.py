@@ -163,6 +163,41 @@ def _requests(draw: st.DrawFn) -> tuple[str, str, dict[str, str], bytes]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_only_operators_see_what_everybody_uses(api: Api, client: Client) -> None:
+    values = await _mine(client)
+    account = await api.client(scopes=(Scope.READ, Scope.WRITE))
+    operators = [(method, path) for method, path in WITH_KEY if "/operator/" in path]
+    assert operators
+    for method, path in operators:
+        answer = await _ask(client, method, _filled(path, values), account.key)
+        assert answer.status_code in {403, 422}, (method, path, answer.text)
+        assert "http" not in answer.text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_key_that_may_only_write_reads_nothing(api: Api, client: Client) -> None:
+    values = await _mine(client)
+    writer = await api.client(scopes=(Scope.WRITE,))
+    for method, path in WITH_KEY:
+        if method == "GET" and "/presets" not in path:  # which are everybody's
+            answer = await _ask(client, method, _filled(path, values), writer.key)
+            assert answer.status_code == 403, (method, path, answer.text)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nobody_sets_what_is_ours_to_set(client: Client) -> None:
+    """Fields that a request does not have are refused, wherever it has a body."""
+    for method, path, operation in OPERATIONS:
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
+            url = BASE + _filled(path, await _mine(client)) if "{" in path else BASE + path
+            body = {"account_id": "x", "state": "completed", "price": 0, "owner": "x"}
+            headers = {"Authorization": f"Bearer {client.key}"}
+            answer = await client.http.request(method, url, json=body, headers=headers)
+            assert answer.status_code == 422, (method, path)
+            assert "not permitted" in answer.text or "Extra inputs" in answer.text, (path, answer.text)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(asked=_requests())
 async def test_no_input_is_a_fault_of_ours(
