@@ -58,6 +58,13 @@ async def _until(reached: Callable[[], Awaitable[bool]], *, within_s: float = 20
             await asyncio.sleep(0.01)
 
 
+def _is_there(path: Path) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await asyncio.to_thread(path.exists)
+
+    return look
+
+
 async def _server_of(shop: Shop, job_id: str) -> str | None:
     def ask(unit: Unit) -> str | None:
         [row] = unit.connection.exec_driver_sql(f"SELECT server FROM jobs WHERE id = '{job_id}'").all()  # noqa: S608
@@ -214,7 +221,7 @@ async def test_a_run_that_will_not_stop_marks_its_server_and_is_retried_elsewher
         await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
         job = await shop.end_of(job_id)
         hung = await shop.server("one")
-    assert (shop.folder / "restarted").exists()
+        await _until(_is_there(shop.folder / "restarted"))
     assert job.state is JobState.COMPLETED
     assert [item[:2] for item in await _attempts(shop, job_id)] == [
         ("one", "broken_off"),
@@ -231,6 +238,7 @@ async def test_a_run_whose_time_is_up_is_stopped_and_the_job_fails(shop: Shop, o
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
     async with shop.worker():
         job = await shop.end_of(await shop.submit(values=MANY))
+        shop.presets["portrait-pro"] = _with_limit(shop, 60)
         after = await shop.end_of(await shop.submit(values=FEW))
         server = await shop.server("one")
     assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, "timed_out", 1)
