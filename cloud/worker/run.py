@@ -19,7 +19,7 @@ from cloud.worker.persisting import persisted
 from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from cloud.worker.signals import Reason, Signals
-from shared.engines.base import EngineUnavailable, RunLost, Ticket
+from shared.engines.base import EngineUnavailable, InputsGone, RunLost, Ticket
 from shared.errors import FatalError, TransientError, UsageError
 from shared.failpoints import failpoint
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, Output
@@ -62,6 +62,9 @@ class AttemptRunner:
             await self._run(claim, signals, course)
         except Fenced:
             raise
+        except InputsGone as error:  # which is not held against its server
+            gone = (error.code, error.message)
+            await persisted(lambda: self._attempts.break_off(ref, code=gone[0], reason=gone[1]))
         except (EngineUnavailable, RunLost) as error:
             code, hung = error.code, isinstance(error, EngineHung)
             reason = error.message if self._seat.server is None else _let_down(self._seat.server, hung=hung)

@@ -18,6 +18,7 @@ __all__ = [
     "GraphInput",
     "GraphWork",
     "InputFile",
+    "InputsGone",
     "OutputRejected",
     "PresetWork",
     "RunLost",
@@ -37,6 +38,12 @@ class EngineUnavailable(TransientError):
     """The engine cannot be reached just now."""
 
     code = "engine_unavailable"
+
+
+class InputsGone(EngineUnavailable):
+    """The engine answers, but has lost files that were staged there: to prepare again sends them."""
+
+    code = "inputs_gone"
 
 
 class RunLost(TransientError):

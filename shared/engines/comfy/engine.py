@@ -24,6 +24,7 @@ from shared.engines.base import (
     Capabilities,
     EngineUnavailable,
     GraphWork,
+    InputsGone,
     RunLost,
     Ticket,
     Work,
@@ -193,7 +194,7 @@ class ComfyEngine:
         except PromptRefused as refusal:
             if self._lacks_upload(details.graph, refusal):
                 self._staging.forget_uploads()
-                raise EngineUnavailable(
+                raise InputsGone(
                     "the ComfyUI server no longer has a file that was sent to it; it must be sent again"
                 ) from refusal
             raise

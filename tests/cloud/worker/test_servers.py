@@ -232,6 +232,24 @@ async def test_a_run_that_will_not_stop_marks_its_server_and_is_retried_elsewher
     assert len(two.begun) == 1
 
 
+async def test_a_server_that_lost_what_was_sent_to_it_is_sent_it_again(shop: Shop, one: ComfyServer) -> None:
+    """As after a restart with an empty folder: nothing is held against it."""
+    await shop.register(one.url, "one")
+    async with shop.worker():
+        await shop.end_of(await shop.submit(values=FEW))
+        for place in [place for place in one.execution.files if place[0] == "input"]:
+            del one.execution.files[place]
+        job_id = await shop.submit(values=FEW | {"steps": 4})
+        job = await shop.end_of(job_id)
+        server = await shop.server("one")
+    assert job.state is JobState.COMPLETED
+    assert [item[:2] for item in await _attempts(shop, job_id)] == [
+        ("one", "broken_off"),
+        ("one", "completed"),
+    ]
+    assert (server.breaker.state, server.breaker.failures) == (BreakerState.CLOSED, 0)
+
+
 @pytest.mark.usefixtures("servers")
 async def test_a_run_whose_time_is_up_is_stopped_and_the_job_fails(shop: Shop, one: ComfyServer) -> None:
     shop.presets["portrait-pro"] = _with_limit(shop, 0.5)

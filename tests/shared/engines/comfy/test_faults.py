@@ -15,6 +15,7 @@ from shared.engines.base import (
     GraphInput,
     GraphWork,
     InputFile,
+    InputsGone,
     OutputRejected,
     RunLost,
     Ticket,
@@ -180,7 +181,7 @@ async def test_a_wiped_input_folder_is_a_passing_trouble(
     await run(engine, work(inverting(), item))
     server.files.clear()
 
-    with pytest.raises(EngineUnavailable):
+    with pytest.raises(InputsGone):
         await begin(engine, work(inverting(), item))
     _, events = await run(engine, work(inverting(), item))
     assert isinstance(events[-1], Completed)
