@@ -105,8 +105,17 @@ def test_a_server_and_a_worker_are_killed_and_every_job_is_done_once(
 
     servers[0].start()
     _until(cluster, lambda: _breaker(cluster, "one") in {"half_open", "closed"})
-    last = [_submit(cluster, photo, seed=100 + seed, steps=20) for seed in range(4)]
-    _until(cluster, lambda: "one" in _running_on(cluster))
+    last: list[str] = []
+
+    def one_works_again() -> bool:
+        last.append(_submit(cluster, photo, seed=100 + len(last), steps=20))
+        done = cluster.rows(
+            "SELECT job_id FROM attempts WHERE server = 'one' AND \"end\" = 'completed' AND job_id = ANY($1)",
+            last,
+        )
+        return bool(done)
+
+    _until(cluster, one_works_again)
     _check(cluster, last)
     _until(cluster, lambda: _breaker(cluster, "one") == "closed")
 
