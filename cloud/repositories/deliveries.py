@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, delete, insert, literal_column, or_, select, update
 
+from cloud.repositories.fair_share import fair_share
 from cloud.repositories.now import NOW, Clock
 from cloud.tables.webhook import WEBHOOK_DELIVERIES, WEBHOOKS
 from shared.api.webhooks import DeliveryState, WebhookKind, WebhookState
@@ -72,17 +73,7 @@ class DeliveryRows:
     def take(self, *, most: int, each: int, busy: Mapping[str, int], held: timedelta) -> tuple[Outgoing, ...]:
         """Up to `most` that are due, the longest first; of no webhook more than `each`, with those that
         are `busy` by its id."""
-        chosen: dict[int, str] = {}
-        counts = dict(busy)
-        while len(chosen) < most:
-            full = [webhook_id for webhook_id, count in counts.items() if count >= each]
-            due = self._due(most - len(chosen), full, chosen)
-            for number, webhook_id in due:
-                if counts.get(webhook_id, 0) < each:
-                    counts[webhook_id] = counts.get(webhook_id, 0) + 1
-                    chosen[number] = webhook_id
-            if not due:
-                break
+        chosen = fair_share(self._due, most=most, each=each, busy=busy)
         return self._taken(chosen, held) if chosen else ()
 
     def delivered(self, sent: Outgoing, *, status: int) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
+from cloud.repositories.fair_share import fair_share
 from cloud.repositories.jobs import InputUrl, NewJob
 from cloud.repositories.lanes import Lane, LaneRows
 from cloud.repositories.now import NOW, Clock
@@ -61,17 +62,7 @@ class FetchRows:
     def take(self, *, most: int, each: int, busy: Mapping[str, int], held: timedelta) -> tuple[Fetch, ...]:
         """Up to `most` that are due, the longest first; of no account more than `each`, with those that
         are `busy` by its id."""
-        chosen: dict[_Key, str] = {}
-        counts = dict(busy)
-        while len(chosen) < most:
-            full = [account_id for account_id, count in counts.items() if count >= each]
-            due = self._due(most - len(chosen), full, chosen)
-            for key, account_id in due:
-                if counts.get(account_id, 0) < each:
-                    counts[account_id] = counts.get(account_id, 0) + 1
-                    chosen[key] = account_id
-            if not due:
-                break
+        chosen = fair_share(self._due, most=most, each=each, busy=busy)
         return self._taken(chosen, held) if chosen else ()
 
     def arrived(self, fetch: Fetch, digest: str) -> int | None:
