@@ -42,6 +42,7 @@ class Execution:
     send: object
     files: dict[tuple[str, str], bytes]
     step_s: float = 0.02
+    held: bool = False  # a sampler stays at its step until this is off or it is interrupted
     history: dict[str, dict] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -145,6 +146,8 @@ class Execution:
     async def _sample(self, item: Item, node: str, steps: int) -> None:
         for step in range(1, steps + 1):
             await asyncio.sleep(self.step_s)
+            while self.held and not self.interrupted:  # noqa: ASYNC110 - as the real one looks
+                await asyncio.sleep(self.step_s)
             value = steps - step if self.faults.backwards and step > 1 else step
             self._event(item, "progress", {"value": value, "max": steps, "node": node})
             header = json.dumps(
