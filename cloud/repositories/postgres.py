@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 _TRIES = 5
 _POOL_TIMEOUT_S = 2.0
 _AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
-_BUSY = frozenset({"55P03", "53300"})  # lock timeout, too many connections
+_BUSY = _AGAIN | {"55P03", "53300"}  # lock timeout, too many connections
 # A process that freezes in the midst of a transaction loses it, and its locks, before those who wait
 # for them give up.
 _SERVER_SETTINGS = {
@@ -119,6 +119,11 @@ def _explained(error: Exception) -> Exception:
     if isinstance(error, PoolTimeout) or _sqlstate(error) in _BUSY:
         return DatabaseBusy("the database is busy; try again in a moment")
     away = isinstance(error, OSError) or _sqlstate(error)[:2] in {"08", "53", "57", "58", "25"}
-    if away or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    if away or (isinstance(error, DBAPIError) and _is_of_the_connection(error)):
         return DatabaseUnavailable("the database cannot be used just now; try again in a moment")
     return error
+
+
+def _is_of_the_connection(error: DBAPIError) -> bool:
+    """It broke, or did not come about: whatever the server had against it."""
+    return error.connection_invalidated or error.statement is None

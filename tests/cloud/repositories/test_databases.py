@@ -143,6 +143,54 @@ async def test_server_that_is_away_is_said_to_be(unused_tcp_port: int) -> None:
 
 
 @on_postgres
+async def test_server_that_takes_no_connection_is_said_to_be_away(
+    database: Database, database_url: str, postgres_server: PostgresServer
+) -> None:
+    """As while it starts up or recovers: it answers, and refuses."""
+    name = database_url.rpartition("/")[2]
+    await postgres_server.fetch(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false", "postgres")
+    await postgres_server.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", "postgres", name
+    )
+    for ask in (database.read, database.write):
+        with pytest.raises(DatabaseUnavailable):
+            await ask(lambda unit: unit.accounts.users())
+    await postgres_server.fetch(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true", "postgres")
+    assert await _names(database) == set()
+
+
+@on_postgres
+async def test_server_without_a_free_connection_is_busy(
+    database_url: str, postgres_server: PostgresServer
+) -> None:
+    await postgres_server.fetch("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0", "postgres")
+    database = PostgresDatabase(url=database_url.replace("safelight@", "crowded@"))
+    with pytest.raises(DatabaseBusy):
+        await database.read(lambda unit: unit.accounts.users())
+    await database.aclose()
+    await postgres_server.fetch("DROP ROLE crowded", "postgres")
+
+
+@on_postgres
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+async def test_what_may_go_better_is_tried_again_some_times(database: Database, code: str) -> None:
+    tries = 0
+
+    def undone(unit: Unit, times: int) -> None:
+        nonlocal tries
+        tries += 1
+        unit.accounts.add(new_id(), "there")
+        if tries <= times:
+            unit.connection.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
+
+    await database.write(lambda unit: undone(unit, 2))
+    assert (tries, await _names(database)) == (3, {"there"})
+    with pytest.raises(DatabaseBusy):
+        await database.write(lambda unit: undone(unit, 1000))
+    assert tries == 3 + 5
+
+
+@on_postgres
 async def test_deadlock_is_met_with_another_try(database: Database) -> None:
     """Two transactions take two rows in opposite order."""
     first, second = new_id(), new_id()
