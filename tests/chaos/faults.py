@@ -78,6 +78,7 @@ class Injector:
         self.counts: Counter[str] = Counter()
         self.deaths: list[Death] = []
         self.drained: set[int] = set()
+        self.outages: list[tuple[float, float]] = []  # of the database, until leases were renewed again
         self.unhit: list[str] = []
 
     def inject(self, faults: Sequence[Fault]) -> None:
@@ -148,7 +149,9 @@ class Injector:
             )
 
     def _postgres(self, _fault: Fault, _what: str) -> None:
+        begun = time.time()
         self._site.postgres.restart()
+        self.outages.append((begun, time.time() + LEASE_S))
 
     def _gpu(self, fault: Fault, what: str) -> None:
         gpu = self._site.gpus[fault.which % len(self._site.gpus)]
@@ -164,12 +167,7 @@ class Injector:
                 faults.deaf = True
                 self._later(fault.length_s, lambda: setattr(faults, "deaf", False))
             case "garbage":
-                faults.garbage = (
-                    "{",
-                    '{"type": 7}',
-                    b"\x00\x00\x00\x63abc",
-                    '{"type": "progress", "data": []}',
-                )
+                faults.garbage = _GARBAGE
                 self._later(fault.length_s, lambda: setattr(faults, "garbage", ()))
             case _:
                 faults.lose_answers = 2

@@ -226,16 +226,16 @@ def _damaged(site: Site, customers: Customers) -> list[str]:
 def _recoveries(site: Site, injector: Injector) -> list[float]:
     """From the death of a worker to the next claim of what it had, in seconds."""
     rows = site.query(
-        "SELECT a.worker, extract(epoch FROM n.claimed_at)::float FROM attempts a"
+        "SELECT a.worker, extract(epoch FROM a.claimed_at)::float, extract(epoch FROM a.ended_at)::float,"
+        " extract(epoch FROM n.claimed_at)::float FROM attempts a"
         " JOIN attempts n ON n.job_id = a.job_id AND n.attempt = a.attempt + 1 WHERE a.\"end\" = 'lost'"
     )
-    died = {death.pid: death.at for death in injector.deaths}
-    found = []
-    for worker, claimed_at in rows:
-        pid = int(worker.split(":")[1])
-        if pid in died and claimed_at > died[pid]:
-            found.append(claimed_at - died[pid])
-    return found
+    return [
+        next_claimed_at - death.at
+        for worker, claimed_at, ended_at, next_claimed_at in rows
+        for death in injector.deaths
+        if death.pid == _pid(worker) and claimed_at <= death.at <= ended_at
+    ]
 
 
 def _p99(seconds: Sequence[float]) -> float | None:
@@ -243,14 +243,22 @@ def _p99(seconds: Sequence[float]) -> float | None:
 
 
 def _wasted(site: Site, injector: Injector) -> list[list[str]]:
-    """Attempts that were lost with a worker that was only told to stop."""
+    """Attempts that were lost with a worker that was only told to stop, while the database was there."""
     died = {death.pid for death in injector.deaths}
-    rows = site.query("SELECT job_id, worker FROM attempts WHERE \"end\" = 'lost'")
+    rows = site.query(
+        "SELECT job_id, worker, extract(epoch FROM claimed_at)::float, extract(epoch FROM ended_at)::float"
+        " FROM attempts WHERE \"end\" = 'lost'"
+    )
     return [
         [job_id, worker]
-        for job_id, worker in rows
-        if (pid := int(worker.split(":")[1])) in injector.drained and pid not in died
+        for job_id, worker, claimed_at, ended_at in rows
+        if _pid(worker) in injector.drained - died
+        and not any(begin < ended_at and claimed_at < end for begin, end in injector.outages)
     ]
+
+
+def _pid(worker: str) -> int:
+    return int(worker.split(":")[1])
 
 
 def _attempts(site: Site) -> dict[str, int]:
