@@ -16,7 +16,7 @@ from cloud.services.key_text import PREFIX
 from shared.files import digest_bytes
 from shared.ids import new_id
 from tests.chaos.invariants import violations
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.zygote import ForkedProcess, Zygote
 
 __all__ = ["ENDS", "Box"]

@@ -15,8 +15,9 @@ import asyncpg
 
 from cloud.services.key_text import PREFIX
 from tests.support.comfy_thread import ComfyThread
+from tests.support.ports import free_port
 from tests.support.postgres import PostgresServer
-from tests.support.redis import RedisServer, free_port
+from tests.support.redis import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.zygote import ForkedProcess, Zygote
 

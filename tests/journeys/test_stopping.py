@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cloud_processes import CloudProcesses
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are of other systems")
 

@@ -7,7 +7,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 __all__ = ["CloudProcesses"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 __all__ = ["PostgresServer", "postgres_server", "postgres_url"]
 
-_START_S = 30.0
+_START_S = 60.0
 _DEBIAN = Path("/usr/lib/postgresql")
 
 

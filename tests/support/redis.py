@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["RedisServer", "free_port", "redis_server"]
+from tests.support.ports import free_port
 
-_START_S = 10.0
+__all__ = ["RedisServer", "redis_server"]
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_START_S = 60.0
 
 
 class RedisServer:

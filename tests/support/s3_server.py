@@ -24,7 +24,7 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 from tests.support.s3_signatures import Refused, SignedRequest, check_signature
 
 __all__ = ["BUCKET", "KEY_ID", "REGION", "SECRET", "S3Server", "s3_server"]
@@ -34,7 +34,7 @@ SECRET = "not-a-secret-but-long-enough-for-a-test"
 BUCKET = "safelight-test"
 REGION = "eu-central-1"
 _CONTROL = "/-safelight/"
-_START_S = 20.0
+_START_S = 60.0
 _Start = Callable[[str, list[tuple[str, str]]], Any]
 
 

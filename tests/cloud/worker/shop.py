@@ -118,7 +118,7 @@ class Shop:
         return await self.servers.show(COMMAND_LINE, name)
 
     async def until_server(
-        self, name: str, reached: Callable[[Server], bool], *, within_s: float = 20
+        self, name: str, reached: Callable[[Server], bool], *, within_s: float = 60
     ) -> Server:
         async with asyncio.timeout(within_s):
             while not reached(server := await self.server(name)):  # noqa: ASYNC110 - rows have no event
@@ -167,7 +167,7 @@ class Shop:
         try:
             yield stop
             if stop.is_set():
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     await task
         finally:
             task.cancel()
@@ -251,7 +251,7 @@ class Shop:
         return found
 
     async def until(
-        self, job_id: str, reached: Callable[[JobRecord], bool], *, within_s: float = 30
+        self, job_id: str, reached: Callable[[JobRecord], bool], *, within_s: float = 60
     ) -> JobRecord:
         async with asyncio.timeout(within_s):
             while not reached(job := await self.job(job_id)):  # noqa: ASYNC110 - rows have no event

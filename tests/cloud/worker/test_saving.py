@@ -109,7 +109,7 @@ async def test_store_that_is_away_for_long_fails_no_job_and_shows_no_link(
     job_id = await shop.submit()
     s3_server.fail("503", "PUT", times=60)
     async with shop.worker():
-        waiting = await shop.until(job_id, lambda job: job.attempt > 1, within_s=60)
+        waiting = await shop.until(job_id, lambda job: job.attempt > 1)
         assert waiting.outputs == ()
         assert waiting.state is not JobState.FAILED
         job = await shop.end_of(job_id)

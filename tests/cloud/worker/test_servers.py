@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from cloud.clients.queue import Bell
 from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.database import Database
-from cloud.repositories.jobs import JobRecord
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules
 from cloud.services.callers import COMMAND_LINE
+from cloud.tables.job import JOBS
+from cloud.tables.server import SERVERS, WORKERS
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
@@ -22,7 +25,7 @@ from tests.cloud.worker.shop import Shop
 from tests.support.comfy_server import ComfyServer, comfy_server
 
 MODEL = "random_sd15_fp16.safetensors"
-FEW, MANY = {"model": MODEL, "steps": 3}, {"model": MODEL, "steps": 100}
+FEW = {"model": MODEL, "steps": 3}
 OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
 
 
@@ -52,7 +55,7 @@ async def servers(shop: Shop, one: ComfyServer, two: ComfyServer) -> None:
     await shop.register(two.url, "two")
 
 
-async def _until(reached: Callable[[], Awaitable[bool]], *, within_s: float = 20) -> None:
+async def _until(reached: Callable[[], Awaitable[bool]], *, within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not await reached():  # noqa: ASYNC110 - rows have no event
             await asyncio.sleep(0.01)
@@ -85,17 +88,23 @@ async def _attempts(shop: Shop, job_id: str) -> list[tuple[str | None, str | Non
     return await shop.database.read(ask)
 
 
-async def _all_running(shop: Shop, jobs: list[str]) -> bool:
-    return all([(await shop.job(job)).started_at is not None for job in jobs])
+async def _both_run(shop: Shop, jobs: list[str]) -> bool:
+    """Each server has begun one of them."""
+    running = [job for job in jobs if (await shop.job(job)).started_at is not None]
+    return {await _server_of(shop, job) for job in running} == {"one", "two"}
 
 
 @pytest.mark.usefixtures("servers")
 async def test_two_servers_share_the_work(shop: Shop, one: ComfyServer, two: ComfyServer) -> None:
-    jobs = [await shop.submit(values=MANY | {"steps": 10, "seed": seed}) for seed in range(6)]
+    one.execution.held = two.execution.held = True
+    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(6)]
     async with shop.worker():
+        await _until(lambda: _sent(one, 2))
+        await _until(lambda: _sent(two, 2))
+        one.execution.held = two.execution.held = False
         ended = [await shop.end_of(job) for job in jobs]
     assert {job.state for job in ended} == {JobState.COMPLETED}
-    assert min(len(one.begun), len(two.begun)) >= 2
+    assert min(len(one.begun), len(two.begun)) >= 1
     tries = [end for job in jobs for _, end, _ in await _attempts(shop, job)]
     assert set(tries) <= {"released", "completed"}
 
@@ -104,15 +113,16 @@ async def test_two_servers_share_the_work(shop: Shop, one: ComfyServer, two: Com
 async def test_a_server_that_dies_gives_its_jobs_to_the_other(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
-    jobs = [await shop.submit(values=MANY | {"steps": 40, "seed": seed}) for seed in range(5)]
+    one.execution.held = two.execution.held = True
+    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(5)]
     async with shop.worker():
-        await _until(lambda: _all_running(shop, jobs[:2]))
+        await _until(lambda: _both_run(shop, jobs))
         await one.stop()
+        two.execution.held = False
         ended = [await shop.end_of(job) for job in jobs]
-        broken = await shop.server("one")
+        await shop.until_server("one", lambda server: server.breaker.state is not BreakerState.CLOSED)
     assert {job.state for job in ended} == {JobState.COMPLETED}
-    assert len(two.begun) >= 4
-    assert broken.breaker.state is not BreakerState.CLOSED
+    assert len(two.begun) == 5
     assert [len(job.outputs) for job in ended] == [1] * 5
     for job in jobs:
         assert (await shop.events(job)).count("completed") == 1
@@ -169,14 +179,22 @@ async def test_nothing_is_sent_to_wait_while_another_server_is_idle(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
     async with shop.worker():
-        for name in ("one", "two"):
-            await shop.until_server(name, lambda server: server.models is not None)
-        jobs = [await shop.submit(values=MANY | {"steps": 30, "seed": seed}) for seed in range(2)]
-        for job in jobs:
-            await shop.end_of(job)
+        await _one_job_each(shop, one, two, first_seed=0)
+        jobs = await _one_job_each(shop, one, two, first_seed=2)
         ends = [await _attempts(shop, job) for job in jobs]
     assert [len(attempts) for attempts in ends] == [1, 1]
-    assert [len(one.begun), len(two.begun)] == [1, 1]
+    assert [len(one.begun), len(two.begun)] == [2, 2]
+
+
+async def _one_job_each(shop: Shop, one: ComfyServer, two: ComfyServer, *, first_seed: int) -> list[str]:
+    """Both have ended, and ran side by side."""
+    one.execution.held = two.execution.held = True
+    jobs = [await shop.submit(values=FEW | {"seed": first_seed + number}) for number in range(2)]
+    await _until(lambda: _both_run(shop, jobs))
+    one.execution.held = two.execution.held = False
+    for job in jobs:
+        await shop.end_of(job)
+    return jobs
 
 
 @pytest.mark.usefixtures("servers")
@@ -184,14 +202,20 @@ async def test_a_job_that_ran_out_of_memory_is_tried_once_elsewhere(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
     one.faults.fail_with = OUT_OF_MEMORY
+    two.execution.held = True
     async with shop.worker():
-        sent = [await shop.submit(values=MANY | {"steps": 10, "seed": seed}) for seed in range(4)]
+        sent = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(4)]
+        await _until(lambda: _freed(one))
+        two.execution.held = False
         jobs = [await shop.end_of(job) for job in sent]
     assert {job.state for job in jobs} == {JobState.COMPLETED}
     tries = [await _attempts(shop, job) for job in sent]
     assert all(sum(end == "broken_off" for _, end, _ in attempts) <= 1 for attempts in tries)
     assert len(two.begun) >= 4
-    assert one.count("POST", "/free") >= 1
+
+
+async def _freed(server: ComfyServer) -> bool:
+    return server.count("POST", "/free") >= 1
 
 
 @pytest.mark.usefixtures("servers")
@@ -219,6 +243,7 @@ async def test_a_run_that_will_not_stop_marks_its_server_and_is_retried_elsewher
     async with shop.worker(hang_s=0.5, restart=restart):
         job_id = await shop.submit(values=FEW)
         await shop.until_running(job_id)
+        shop.presets["portrait-pro"] = _with_limit(shop, 60)
         await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
         job = await shop.end_of(job_id)
         hung = await shop.until_server("one", lambda it: it.breaker.state is not BreakerState.CLOSED)
@@ -252,12 +277,14 @@ async def test_a_server_that_lost_what_was_sent_to_it_is_sent_it_again(shop: Sho
 
 @pytest.mark.usefixtures("servers")
 async def test_a_run_whose_time_is_up_is_stopped_and_the_job_fails(shop: Shop, one: ComfyServer) -> None:
+    one.execution.held = True
     shop.presets["portrait-pro"] = _with_limit(shop, 0.5)
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
     async with shop.worker():
-        job = await shop.end_of(await shop.submit(values=MANY))
+        job = await shop.end_of(await shop.submit(values=FEW))
+        one.execution.held = False
         shop.presets["portrait-pro"] = _with_limit(shop, 60)
-        after = await shop.end_of(await shop.submit(values=FEW))
+        after = await shop.end_of(await shop.submit(values=FEW | {"seed": 1}))
         server = await shop.server("one")
     assert (job.state, job.failure_code, job.attempt) == (JobState.FAILED, "timed_out", 1)
     assert job.failure_retryable
@@ -274,11 +301,13 @@ def _with_limit(shop: Shop, seconds: float):  # type: ignore[no-untyped-def]
 async def test_a_drained_server_ends_what_it_has_and_gets_nothing_new(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
-    jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+    one.execution.held = two.execution.held = True
+    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(2)]
     async with shop.worker():
-        await _until(lambda: _all_running(shop, jobs))
+        await _until(lambda: _both_run(shop, jobs))
         await shop.servers.set_state(COMMAND_LINE, "one", ServerState.DRAINING)
         later = [await shop.submit(values=FEW | {"seed": 10 + seed}) for seed in range(2)]
+        one.execution.held = two.execution.held = False
         ended = [await shop.end_of(job) for job in (*jobs, *later)]
     assert {(job.state, job.attempt) for job in ended[:2]} == {(JobState.COMPLETED, 1)}
     assert {job.state for job in ended} == {JobState.COMPLETED}
@@ -289,12 +318,14 @@ async def test_a_drained_server_ends_what_it_has_and_gets_nothing_new(
 async def test_a_disabled_server_hands_back_what_it_has(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
-    jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
+    one.execution.held = two.execution.held = True
+    jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(2)]
     async with shop.worker():
-        await _until(lambda: _all_running(shop, jobs))
+        await _until(lambda: _both_run(shop, jobs))
         await shop.servers.set_state(COMMAND_LINE, "one", ServerState.DISABLED)
-        ended = [await shop.end_of(job) for job in jobs]
         await _until(lambda: _stands_still(one))
+        two.execution.held = False
+        ended = [await shop.end_of(job) for job in jobs]
         await shop.servers.remove(COMMAND_LINE, "one")
     assert {job.state for job in ended} == {JobState.COMPLETED}
     assert sorted(job.attempt for job in ended) == [1, 2]
@@ -333,26 +364,39 @@ async def test_a_slow_server_loses_no_lease(shop: Shop, one: ComfyServer) -> Non
 async def test_two_workers_divide_the_servers_and_one_takes_over_what_the_other_left(
     shop: Shop, one: ComfyServer, two: ComfyServer
 ) -> None:
-    shop.rules = replace(shop.rules, lease=timedelta(seconds=4))
-    shop.set_up()
+    one.execution.held = two.execution.held = True
     async with shop.worker(name="a"):
         async with shop.worker(name="b"):
             await _until(lambda: _led_by(shop, {"a", "b"}))
-            jobs = [await shop.submit(values=MANY | {"seed": seed}) for seed in range(2)]
-            await _until(lambda: _all_running(shop, jobs))
-        await _until(lambda: _led_by(shop, {"a"}))  # b died without a word
-        ended: list[JobRecord] = []
-        await _until(lambda: _reaped(shop))
+            jobs = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(2)]
+            await _until(lambda: _both_run(shop, jobs))
+        await _long_silent(shop, "b")  # it died without a word
+        await _until(lambda: _led_by(shop, {"a"}))
+        assert await shop.attempts.reap() == 1
+        one.execution.held = two.execution.held = False
         ended = [await shop.end_of(job) for job in jobs]
     assert {job.state for job in ended} == {JobState.COMPLETED}
     assert [len(one.begun), len(two.begun)] == [1, 1], "what still ran was adopted, not run again"
 
 
-async def _reaped(shop: Shop) -> bool:
-    return await shop.attempts.reap() > 0
+async def _long_silent(shop: Shop, worker: str) -> None:
+    """Its leases are over, those of the others are not."""
+    past = datetime.now(UTC) - timedelta(hours=1)
+
+    def work(unit: Unit) -> None:
+        for statement in (
+            update(WORKERS).where(WORKERS.c.name == worker).values(seen_at=past),
+            update(SERVERS).where(SERVERS.c.led_by == worker).values(lead_until=past),
+            update(JOBS).where(JOBS.c.worker == worker).values(lease_until=past),
+        ):
+            unit.connection.execute(statement)
+
+    await shop.database.write(work)
 
 
 async def _led_by(shop: Shop, workers: set[str]) -> bool:
+    """Soon, if not yet: the workers are asked to look."""
+    await shop.queue.ring(Bell.SERVERS)
     servers = (await shop.servers.all(COMMAND_LINE)).servers
     return {server.led_by for server in servers} == workers
 

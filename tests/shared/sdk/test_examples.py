@@ -16,7 +16,7 @@ from shared.api.webhook_signatures import new_webhook_secret, webhook_signature
 from shared.media import DEFAULT_OUTPUT_LIMITS
 from shared.presets.bundle import shipped_presets_folder
 from tests.support.cloud_server import CloudServer, cloud_server
-from tests.support.redis import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = dict(

@@ -12,6 +12,7 @@ from tests.support.comfy_server.execution import Execution, Item
 from tests.support.comfy_server.faults import Faults, OutputFault
 from tests.support.comfy_server.recordings import Recording
 from tests.support.comfy_server.wire import Request, SocketPeer, answer, json_answer, read_request
+from tests.support.ports import free_port
 
 __all__ = ["ComfyServer", "comfy_server"]
 
@@ -43,6 +44,7 @@ class ComfyServer:
         self.requests: list[Request] = []
         self.sockets: dict[str, SocketPeer] = {}
         self.connected: list[str] = []  # client ids, one for each handshake
+        self.most_at_once = 0  # of prompts that ran or waited
         self.port = 0
         self._recordings: list[Recording] = []
         self._seen_ids: set[str] = set()
@@ -62,11 +64,11 @@ class ComfyServer:
         return sum((request.method, request.path) == (method, path) for request in self.requests)
 
     async def until_begun(self, prompt_id: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.execution.moments[prompt_id, "begun"].wait()
 
     async def until_over(self, prompt_id: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.execution.moments[prompt_id, "over"].wait()
 
     def play(self, *recordings: Recording) -> None:
@@ -78,8 +80,8 @@ class ComfyServer:
             del self.files[key]
 
     async def start(self) -> None:
+        self.port = self.port or free_port()  # nobody else has it while this is down
         self._listening = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
         self._worker = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
@@ -214,6 +216,7 @@ class ComfyServer:
         if self._recordings:
             self.execution.recordings[prompt_id] = self._recordings.pop(0)
         self.pending.append(Item(number, prompt_id, prompt, extra, outputs))
+        self.most_at_once = max(self.most_at_once, self._exec_info()["exec_info"]["queue_remaining"])
         self._queued.set()
         self._status()
         if self.faults.take("lose_answers"):
