@@ -1,7 +1,8 @@
 """Every answer that is an error, in one envelope: no trace, statement, path or address among it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from asgi_correlation_id import correlation_id
@@ -47,6 +48,8 @@ _CODES: Mapping[int, tuple[str, str]] = {
     415: ("unsupported_media_type", "send JSON, with the content type application/json"),
 }
 _RETRY_AFTER_S = 2
+_NO_OBJECT = "send a JSON object, with the content type application/json"
+_DEEPEST_NAMED = 12  # parts of a field's name: values of graphs nest at will
 
 
 def install_error_answers(app: FastAPI) -> None:
@@ -116,16 +119,22 @@ def _ours(error: SafelightError) -> JSONResponse:
 
 def _invalid(error: RequestValidationError) -> JSONResponse:
     """The fields are named; what stood in them is not repeated."""
-    problems = [_problem(item["loc"], item["type"], item["msg"]) for item in error.errors()]
-    first = problems[0] if problems else _problem((), "json_invalid", "")
-    details: dict[str, JsonValue] = {"field": first["field"], "problems": [*problems]}
-    return envelope(422, "invalid_request", f"{first['field']}: {first['message']}", details)
+    problems = [_problem(item) for item in error.errors()]
+    details: dict[str, JsonValue] = {"field": problems[0]["field"], "problems": [*problems]}
+    return envelope(422, "invalid_request", f"{problems[0]['field']}: {problems[0]['message']}", details)
 
 
-def _problem(location: Sequence[int | str], kind: str, message: str) -> dict[str, str]:
-    if kind == "json_invalid":
-        return {"field": "body", "message": "this is not valid JSON"}
-    return {"field": ".".join(str(part) for part in location[1:]) or "body", "message": message}
+def _problem(found: Mapping[str, Any]) -> dict[str, str]:
+    """`found` is what pydantic tells of one field, or FastAPI of the body."""
+    place = tuple(found["loc"])
+    match found["type"]:
+        case "json_invalid":
+            return {"field": "body", "message": f"this is not valid JSON: {found['ctx']['error']}"}
+        case "model_attributes_type" if place == ("body",):
+            return {"field": "body", "message": _NO_OBJECT}
+        case _:
+            field = ".".join(str(part) for part in place[1:][:_DEEPEST_NAMED]) or "body"
+            return {"field": field, "message": found["msg"].removeprefix("Value error, ")}
 
 
 def _fault(error: Exception) -> JSONResponse:

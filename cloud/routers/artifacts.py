@@ -6,11 +6,12 @@ from fastapi import APIRouter, Path, Request
 
 from cloud.routers.answers import BINARY, declared_bytes, errors
 from cloud.routers.callers import Called, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.artifacts import Artifact, ArtifactRequest
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/artifacts", tags=["artifacts"])
+router = APIRouter(prefix="/artifacts", tags=["artifacts"], route_class=JsonRoute)
 
 _Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Path, Query, Response
 
 from cloud.routers.answers import accepted, errors
 from cloud.routers.callers import Called, IdempotencyKey, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/batches", tags=["batches"])
+router = APIRouter(prefix="/batches", tags=["batches"], route_class=JsonRoute)
 
 _BatchId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
 _PRINTABLE = r"^[\x21-\x7e]+$"

@@ -3,30 +3,22 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from cloud.repositories.jobs import JobFilter
 from cloud.routers.answers import accepted, errors
 from cloud.routers.callers import Called, IdempotencyKey, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
+from shared.api.moments import Moment
 from shared.jobs.state import JobState
 
 __all__ = ["JobId", "router"]
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
 
 JobId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
 _PRINTABLE = r"^[\x21-\x7e]+$"
-
-
-def _written_out(text: str | None) -> str | None:
-    """Not as seconds since 1970, which pydantic would take too."""
-    if text is not None and "-" not in text[1:]:
-        raise ValueError("write the time like 2026-01-31T12:00:00Z")
-    return text
-
-
-_Moment = Annotated[AwareDatetime | None, BeforeValidator(_written_out)]
 
 
 @router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 402, 403, 409, 413, 422))
@@ -43,8 +35,8 @@ class JobQuery(BaseModel):
     state: Annotated[list[JobState] | None, Field(max_length=7)] = None
     preset: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
     batch: Annotated[str | None, Field(max_length=36, pattern=_PRINTABLE)] = None
-    created_from: Annotated[_Moment, Field(description="Made then or later")] = None
-    created_until: Annotated[_Moment, Field(description="Made before")] = None
+    created_from: Annotated[Moment | None, Field(description="Made then or later")] = None
+    created_until: Annotated[Moment | None, Field(description="Made before")] = None
     idempotency_key: Annotated[str | None, Field(max_length=255, pattern=_PRINTABLE)] = None
     cursor: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Path, Response
 
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.servers import Server, ServerList, ServerRequest, ServerState
 from shared.api.waiting import ServerWhy
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/operator/servers", tags=["operator"])
+router = APIRouter(prefix="/operator/servers", tags=["operator"], route_class=JsonRoute)
 
 _Name = Annotated[str, Path(max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 

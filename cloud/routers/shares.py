@@ -8,11 +8,12 @@ from cloud.factory import Factory
 from cloud.routers.answers import BINARY, errors
 from cloud.routers.byte_answers import BytesOut, answer_bytes
 from cloud.routers.callers import Called, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.shares import ShareMade, SharePage, ShareRequest
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["shares"])
+router = APIRouter(tags=["shares"], route_class=JsonRoute)
 
 _Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 _ShareId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
+from cloud.routers.json_bodies import JsonRoute
 from shared.api.webhooks import (
     Delivery,
     DeliveryPage,
@@ -20,7 +21,7 @@ from shared.api.webhooks import (
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/webhooks", tags=["webhooks"], route_class=JsonRoute)
 
 _WebhookId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
 _DeliveryId = Annotated[str, Path(max_length=50, pattern=r"^msg_[0-9a-f-]+$")]

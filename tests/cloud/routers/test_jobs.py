@@ -267,3 +267,11 @@ async def test_job_expires_when_it_has_waited_as_long_as_it_may(api: Api, client
     assert await api.factory.waiting().expire() == 1
     job = (await client.call("GET", f"/jobs/{job_id}")).json()
     assert (job["state"], job["expires_at"] < job["finished_at"]) == ("expired", True)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1700000000"])
+async def test_moments_beyond_the_calendar_are_refused(client: Client, moment: str) -> None:
+    refused = await client.call("GET", "/jobs", params={"created_from": moment})
+    assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "created_from")
+    replay = await client.call("POST", f"/webhooks/{'0' * 36}/replay", json={"since": moment})
+    assert (replay.status_code, replay.json()["error"]["details"]["field"]) == (422, "since")
