@@ -9,6 +9,7 @@ from cloud.errors import BadSettings
 from cloud.factory import ProcessContext, open_context, open_database
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
+from cloud.repositories.schema import can_serve
 from cloud.settings import Settings, load_settings
 from shared.engines.builtin.process_lock import ProcessLock
 from shared.logs import bridge_library_logs, configure_logs
@@ -84,7 +85,7 @@ async def ensure_migrated(settings: Settings) -> None:
         return
     async with open_database(settings) as database:
         version = await database.read(lambda unit: unit.schema_version())
-    if version != newest_version():
+    if not can_serve(version, newest_version()):
         raise BadSettings(
             f"the database has version {version or 'none'} and this program needs {newest_version()}: "
             "run `safelight-cloud migrate`"

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from cloud.repositories.postgres import postgres_engine
+from cloud.repositories.schema import can_serve
 from cloud.repositories.sqlite import sqlite_engine
 
 __all__ = ["migrate_postgres", "migrate_sqlite", "newest_version", "upgrade"]
@@ -41,8 +43,10 @@ async def migrate_postgres(url: str) -> None:
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """In the transaction of the connection."""
-    command.upgrade(_config(connection), revision)
+    """In the transaction of the connection. What a later program has migrated stays as it is."""
+    version = MigrationContext.configure(connection).get_current_revision()
+    if not can_serve(version, newest_version()):
+        command.upgrade(_config(connection), revision)
 
 
 def newest_version() -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cloud.clients.blob import BlobStore
 from cloud.clients.redis_link import RedisLink
 from cloud.repositories.database import Database
+from cloud.repositories.schema import can_serve
 from shared.errors import TransientError
 
 __all__ = ["Health", "Readiness"]
@@ -49,7 +50,7 @@ class Health:
         version, storage, queue = await asyncio.gather(self._version(), self._storage(), self._queue())
         return Readiness(
             database=version is not None,
-            migrations=version == self._schema_version,
+            migrations=can_serve(version, self._schema_version),
             storage=storage,
             queue=queue,
             stopping=self._stopping,

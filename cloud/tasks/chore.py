@@ -7,6 +7,8 @@ from time import perf_counter
 
 import structlog
 
+from shared.errors import TransientError
+
 __all__ = ["Chore", "do_chore"]
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +31,9 @@ async def do_chore(chore: Chore) -> None:
     try:
         async with asyncio.timeout(_LONGEST_S):
             changed = await chore.run()
+    except TransientError as error:
+        _log.warning("chore_put_off", chore=chore.name, error=error.code)
+        return
     except Exception:  # noqa: BLE001 - the task wrapper: whatever a chore did, the next one runs
         _log.exception("chore_failed", chore=chore.name)
         return

@@ -71,6 +71,19 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_what_a_later_program_has_migrated_is_left_alone(tmp_path: Path) -> None:
+    """Whoever goes back to the program before finds its tables there."""
+    path = tmp_path / "safelight.db"
+    migrate_sqlite(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    migrate_sqlite(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+    connection.close()
+
+
 def test_migrating_postgres_twice_changes_nothing(postgres_server: PostgresServer) -> None:
     url = postgres_server.new_database()
     for _ in range(2):

@@ -263,6 +263,18 @@ async def test_ready_says_what_answers(api: Api, client: Client) -> None:
     }
 
 
+@pytest.mark.parametrize(("version", "ready"), [("0001", False), ("9999", True)])
+async def test_ready_beside_tables_that_a_later_program_has_migrated(
+    api: Api, client: Client, version: str, ready: bool
+) -> None:
+    """As while the processes are replaced one after another."""
+    await api.context.database.write(
+        lambda unit: unit.connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")  # noqa: S608
+    )
+    answer = await client.http.get(f"{BASE}/ready")
+    assert (answer.json()["migrations"], answer.json()["ready"]) == (ready, ready)
+
+
 async def test_fault_of_ours_tells_nothing_of_it(api: Api, client: Client) -> None:
     broken = create_api()
 
