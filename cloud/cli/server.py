@@ -8,6 +8,7 @@ from functools import partial
 import uvicorn
 
 from cloud.cli.http_connection import HttpConnection
+from cloud.cli.socket_connection import SocketConnection
 from cloud.errors import BadSettings
 from cloud.factory import ProcessContext
 from cloud.main import asgi_app, operations_app
@@ -34,7 +35,7 @@ class ApiServer(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            ws="websockets-sansio",
+            ws=partial(SocketConnection, patience_s=settings.client_patience_s),  # type: ignore[arg-type]
             ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=max(1, round(settings.drain_s)),

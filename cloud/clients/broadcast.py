@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.clients.redis_link import Heard, RedisLink
 
-__all__ = ["Broadcast", "Heap", "LocalBroadcast", "Message", "RedisBroadcast", "Watcher"]
+__all__ = ["AtOnce", "Broadcast", "Heap", "LocalBroadcast", "Message", "RedisBroadcast", "Watcher"]
 
 _MOST_UNREAD = 1000
 _MOST_REMEMBERED = 10_000
@@ -45,17 +45,25 @@ class Heap:
     gap: bool
 
 
-class Watcher:
-    """Buffers one subscriber's messages."""
+AtOnce = Callable[[Message], bool]
+"""Passes a message on now; false if it cannot."""
 
-    def __init__(self, *, key: str | None) -> None:
+
+class Watcher:
+    """Buffers one subscriber's messages. A passing one goes `at_once` where nothing waits before it."""
+
+    def __init__(self, *, key: str | None, at_once: AtOnce | None = None) -> None:
         self._key = key
+        self._at_once = at_once
+        self._is_waited_for = False
         self._unread: OrderedDict[tuple[str, str | int | None], Message] = OrderedDict()
         self._gap = False
         self._some = asyncio.Event()
 
     def put(self, message: Message) -> None:
         if self._key is not None and message.key != self._key:
+            return
+        if message.slot is not None and self._is_passed_on(message):
             return
         place = (message.key, message.slot or message.number)
         self._unread.pop(place, None)
@@ -65,6 +73,12 @@ class Watcher:
             self._gap = True
         self._some.set()
 
+    def _is_passed_on(self, message: Message) -> bool:
+        """Not while the subscriber is still busy with what came before."""
+        if self._at_once is None or not self._is_waited_for or self._some.is_set():
+            return False
+        return self._at_once(message)
+
     def miss(self) -> None:
         self._gap = True
         self._some.set()
@@ -72,9 +86,14 @@ class Watcher:
     async def take(self, timeout_s: float) -> Heap:
         """Wait for messages; an empty heap after `timeout_s`."""
         if not self._some.is_set():
-            with contextlib.suppress(TimeoutError):
+            self._is_waited_for = True
+            try:
                 async with asyncio.timeout(timeout_s):
                     await self._some.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._is_waited_for = False
         heap = Heap(tuple(self._unread.values()), self._gap)
         self._unread.clear()
         self._gap = False
@@ -91,7 +110,9 @@ class Broadcast(Protocol):
         """Lasting ones, in this order. Never fails either."""
         ...
 
-    def watch(self, topic: str, *, key: str | None = None) -> contextlib.AbstractContextManager[Watcher]:
+    def watch(
+        self, topic: str, *, key: str | None = None, at_once: AtOnce | None = None
+    ) -> contextlib.AbstractContextManager[Watcher]:
         """Messages from now on, of one job only with `key`."""
         ...
 
@@ -132,8 +153,10 @@ class LocalBroadcast:
                 watcher.miss()
 
     @contextlib.contextmanager
-    def watch(self, topic: str, *, key: str | None = None) -> Iterator[Watcher]:
-        watcher = Watcher(key=key)
+    def watch(
+        self, topic: str, *, key: str | None = None, at_once: AtOnce | None = None
+    ) -> Iterator[Watcher]:
+        watcher = Watcher(key=key, at_once=at_once)
         watchers = self._watchers.setdefault(topic, set())
         watchers.add(watcher)
         try:
@@ -166,12 +189,13 @@ class RedisBroadcast:
         link.on(f"{prefix}:events", Heard(message=self._hear, gap=self._here.miss_here))
 
     async def publish(self, message: Message) -> None:
-        data = _data(message)
-        if message.slot is not None:
-            await self._link.remember(
-                self._memory(message.topic), f"{message.key} {message.slot}", data, seconds=_REMEMBERED_S
-            )
-        if not await self._link.publish(f"{self._prefix}:events", data):
+        channel, data = f"{self._prefix}:events", _data(message)
+        if message.slot is None:
+            taken = await self._link.publish(channel, data)
+        else:
+            place = (self._memory(message.topic), f"{message.key} {message.slot}")
+            taken = await self._link.publish_remembered(channel, data, *place, seconds=_REMEMBERED_S)
+        if not taken:
             self._here.publish_here(message)
 
     async def publish_all(self, messages: Sequence[Message]) -> None:
@@ -180,8 +204,10 @@ class RedisBroadcast:
         for message in () if taken else messages:
             self._here.publish_here(message)
 
-    def watch(self, topic: str, *, key: str | None = None) -> contextlib.AbstractContextManager[Watcher]:
-        return self._here.watch(topic, key=key)
+    def watch(
+        self, topic: str, *, key: str | None = None, at_once: AtOnce | None = None
+    ) -> contextlib.AbstractContextManager[Watcher]:
+        return self._here.watch(topic, key=key, at_once=at_once)
 
     async def latest(self, topic: str, *, key: str | None = None) -> tuple[Message, ...]:
         found = await self._link.recall(self._memory(topic))

@@ -77,13 +77,19 @@ class RedisLink:
             return True
         return False
 
-    async def remember(self, key: str, field: str, data: bytes, *, seconds: int) -> None:
-        """Keep the newest value of a field; the whole key goes `seconds` after its last change."""
-        with _tolerated("remember"):
+    async def publish_remembered(
+        self, channel: str, data: bytes, key: str, field: str, *, seconds: int
+    ) -> bool:
+        """Publish, and keep as the newest value of a field, on one way; the whole key goes `seconds`
+        after its last change."""
+        with _tolerated("publish"):
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.hset(key, mapping={field: data})
                 pipeline.expire(key, seconds)
+                pipeline.publish(channel, data)
                 await pipeline.execute()
+            return True
+        return False
 
     async def recall(self, key: str) -> Mapping[str, bytes]:
         fields: dict[bytes, bytes] = {}

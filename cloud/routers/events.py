@@ -21,14 +21,17 @@ from cloud.routers.callers import Called, Made, admitted, bearer_key, factory_of
 from cloud.routers.jobs import JobId
 from cloud.services.admission import Admission
 from cloud.services.callers import Caller, Scope
-from cloud.services.event_streams import Frame
+from cloud.services.event_streams import Frame, TextAtOnce
 from cloud.services.stream_tickets import PROTOCOL, TICKET_PROTOCOL
 from shared.api.stream_tickets import StreamTicket
 from shared.errors import SafelightError
 
-__all__ = ["router"]
+__all__ = ["TEXT_AT_ONCE", "router"]
 
 router = APIRouter(tags=["events"])
+
+TEXT_AT_ONCE = "safelight.text_at_once"
+"""An extension of a WebSocket's scope: its `send` takes a text and says whether it is on its way."""
 
 _LARGEST = 2**63 - 1
 _MESSAGES_PER_MINUTE = 100  # of a client, who has nothing to say
@@ -75,7 +78,7 @@ async def job_socket(socket: WebSocket, job_id: JobId, after: _After = None) -> 
         _check_origin(socket, factory.origins())
         caller = await _caller_of(socket, factory.admission())
         caller.require(Scope.READ)
-        frames = await streams.follow_job(caller.account_id, job_id, after=after)
+        frames = await streams.follow_job(caller.account_id, job_id, after=after, at_once=_short_way(socket))
     except SafelightError as error:
         await socket.send_denial_response(answer_to(error))
         return
@@ -109,6 +112,12 @@ async def _send_until_gone(socket: WebSocket, frames: _Frames) -> None:
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+def _short_way(socket: WebSocket) -> TextAtOnce | None:
+    """Past the layers of the application, where the server has one."""
+    extension = socket.scope.get("extensions", {}).get(TEXT_AT_ONCE)
+    return None if extension is None else extension["send"]
 
 
 async def _caller_of(socket: WebSocket, admission: Admission) -> Caller:

@@ -5,11 +5,12 @@ came. Passing events are not replayed: a new stream gets the latest of each.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from cloud.clients.broadcast import Broadcast, Message, Watcher
+from cloud.clients.broadcast import AtOnce, Broadcast, Message, Watcher
 from cloud.errors import EventsGone, NotFound
 from cloud.repositories.database import Database
 from cloud.repositories.events import LastingEvent
@@ -18,10 +19,14 @@ from cloud.services.stream_door import StreamDoor
 from shared.api.events import TERMINAL_EVENTS
 from shared.jobs.state import is_terminal
 
-__all__ = ["EventStreams", "Frame"]
+__all__ = ["EventStreams", "Frame", "TextAtOnce"]
 
 _LOOK_EVERY_S = 5.0
+_SPREAD = (0.7, 1.0)  # so that streams which heard the same do not look at the same moment
 _PAGE = 500
+
+TextAtOnce = Callable[[str], bool]
+"""Sends an event's text now; false if it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +62,13 @@ class EventStreams:
         self._door.check(account_id)
         first, last = await self._database.read(lambda unit: unit.events.span(account_id))
         _check_kept(after, first, last)
-        return self._follow(account_id, None, last if after is None else after)
+        return self._follow(account_id, None, last if after is None else after, None)
 
     async def follow_job(
-        self, account_id: str, job_id: str, *, after: int | None
+        self, account_id: str, job_id: str, *, after: int | None, at_once: TextAtOnce | None = None
     ) -> AsyncGenerator[Frame | None, None]:
-        """From the job's first event, or from after number `after`, to its last.
+        """From the job's first event, or from after number `after`, to its last. With `at_once`, a
+        passing event goes that way, and not by a frame, where all before it were taken.
 
         Raises NotFound, EventsGone, TooManyRequests.
         """
@@ -75,7 +81,7 @@ class EventStreams:
         after = after or 0
         if is_terminal(job.state) and await self._is_past_the_end(account_id, job_id, after):
             return _nothing()
-        return self._to_the_end(account_id, job_id, after)
+        return self._to_the_end(account_id, job_id, after, at_once)
 
     async def while_usable(
         self, caller: Caller, frames: AsyncGenerator[Frame | None, None]
@@ -87,24 +93,22 @@ class EventStreams:
                 async for frame in frames:
                     if self._door.is_closing:
                         return
-                    if monotonic() - looked_at >= self._look_every_s:
+                    if monotonic() - looked_at >= self._look_every_s * _SPREAD[0]:
                         looked_at = monotonic()
                         if not await self._is_usable(caller.key_id):
                             return
                     yield frame
 
     async def _is_usable(self, key_id: str) -> bool:
-        """As of now, or nearly: a thousand streams of one key do not ask a thousand times."""
-
         async def ask() -> bool:
             return await self._database.read(lambda unit: unit.keys.is_usable(key_id))
 
-        return await self._door.is_usable(key_id, ask, fresh_s=self._look_every_s / 2)
+        return await self._door.usable_keys.get(key_id, ask, fresh_s=self._look_every_s / 2)
 
     async def _to_the_end(
-        self, account_id: str, job_id: str, after: int
+        self, account_id: str, job_id: str, after: int, at_once: TextAtOnce | None
     ) -> AsyncGenerator[Frame | None, None]:
-        async with contextlib.aclosing(self._follow(account_id, job_id, after)) as frames:
+        async with contextlib.aclosing(self._follow(account_id, job_id, after, at_once)) as frames:
             async for frame in frames:
                 yield frame
                 if frame is not None and frame.kind in TERMINAL_EVENTS:
@@ -119,9 +123,9 @@ class EventStreams:
         return events[-1].kind in TERMINAL_EVENTS and events[-1].number <= after
 
     async def _follow(
-        self, account_id: str, job_id: str | None, after: int
+        self, account_id: str, job_id: str | None, after: int, at_once: TextAtOnce | None
     ) -> AsyncGenerator[Frame | None, None]:
-        with self._broadcast.watch(account_id, key=job_id) as watcher:
+        with self._broadcast.watch(account_id, key=job_id, at_once=_passing(at_once)) as watcher:
             reader = _Reader(self._database, account_id, job_id, after)
             async for frame in reader.read():
                 yield frame
@@ -133,8 +137,8 @@ class EventStreams:
 
     async def _live(self, reader: "_Reader", watcher: Watcher) -> AsyncGenerator[Frame | None, None]:
         while True:
-            heap = await watcher.take(self._look_every_s)
-            if heap.gap or not heap.messages:
+            heap = await watcher.take(self._look_every_s * random.uniform(*_SPREAD))
+            if heap.gap or (not heap.messages and await self._has_news(reader)):
                 async for frame in reader.read():
                     yield frame
             for message in heap.messages:
@@ -143,15 +147,27 @@ class EventStreams:
             if not heap.messages:
                 yield None
 
+    async def _has_news(self, reader: "_Reader") -> bool:
+        """Whether the account has events that this reader never asked for."""
+        account_id = reader.account_id
+
+        async def ask() -> int:
+            return (await self._database.read(lambda unit: unit.events.span(account_id)))[1]
+
+        last = await self._door.last_numbers.get(account_id, ask, fresh_s=self._look_every_s / 2)
+        is_news, reader.asked_to = last > reader.asked_to, last
+        return is_news
+
 
 class _Reader:
     """Reads lasting events in their order, and knows how far it has come."""
 
     def __init__(self, database: Database, account_id: str, job_id: str | None, after: int) -> None:
         self._database = database
-        self._account_id = account_id
         self._job_id = job_id
+        self.account_id = account_id
         self.after = after
+        self.asked_to = after  # of the whole account
         self.ended: set[str] = set()
 
     async def read(self) -> AsyncGenerator[Frame, None]:
@@ -171,7 +187,7 @@ class _Reader:
 
     async def _page(self) -> tuple[LastingEvent, ...]:
         return await self._database.read(
-            lambda unit: unit.events.after(self._account_id, self.after, job_id=self._job_id, limit=_PAGE)
+            lambda unit: unit.events.after(self.account_id, self.after, job_id=self._job_id, limit=_PAGE)
         )
 
 
@@ -184,6 +200,10 @@ async def _frames_of(message: Message, reader: _Reader) -> AsyncGenerator[Frame,
     elif message.number > reader.after:
         async for frame in reader.read():
             yield frame
+
+
+def _passing(at_once: TextAtOnce | None) -> AtOnce | None:
+    return None if at_once is None else lambda message: at_once(message.body)
 
 
 async def _nothing() -> AsyncGenerator[Frame | None, None]:

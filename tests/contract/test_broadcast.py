@@ -103,6 +103,32 @@ async def test_who_reads_too_slowly_is_told_of_a_gap(ends: Ends) -> None:
         assert (await slow.take(1)).gap
 
 
+async def test_passing_messages_go_at_once_to_who_waits(ends: Ends) -> None:
+    here, there = ends
+    gone: list[Message] = []
+    told = asyncio.Event()
+
+    def pass_on(message: Message) -> bool:
+        gone.append(message)
+        told.set()
+        return message.body != "refused"
+
+    with there.watch("a", key="job", at_once=pass_on) as watcher, there.watch("a") as marker:
+        await here.publish(_passing("nobody waits"))
+        await _take_until(marker, bool)
+        assert (await watcher.take(1)).messages == (_passing("nobody waits"),)
+        taking = asyncio.create_task(watcher.take(10))
+        await asyncio.wait({taking}, timeout=0)
+        await here.publish(_passing("at once"))
+        await asyncio.wait_for(told.wait(), 10)
+        assert not taking.done()
+        await here.publish(_passing("refused"))
+        await here.publish(_passing("behind it", slot="preview"))
+        assert (await taking).messages[0] == _passing("refused")
+        await _take_until(marker, lambda got: any(message.slot == "preview" for message in got))
+    assert gone == [_passing("at once"), _passing("refused")]
+
+
 async def test_a_restart_of_redis_is_a_gap(redis_server: RedisServer) -> None:
     link = RedisLink(url=redis_server.url)
     broadcast = RedisBroadcast(link=link)

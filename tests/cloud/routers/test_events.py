@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from cloud.clients.broadcast import Message
 from cloud.services.retention import EVENTS_KEPT
 from shared.api.events import parse_event
 from shared.jobs.events import Cancelled, Queued, Started
@@ -99,6 +100,36 @@ async def test_socket_tells_as_it_happens(tmp_path: Path, database_url: str) -> 
             await attempts.cancelled(claim.ref)
             kinds += [type(parse_event(json.loads(text))) async for text in socket]
     assert kinds == [Queued, Started, Cancelled]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_passes_comes_in_its_place_among_what_lasts(tmp_path: Path, database_url: str) -> None:
+    async with _served(tmp_path, database_url) as server:
+        api, client = server.api, server.client
+        job_id = await client.job_id()
+        headers = {"Authorization": f"Bearer {client.key}"}
+        url = f"ws://{server.address}/api/v1/jobs/{job_id}/events"
+        async with connect(url, additional_headers=headers) as socket:
+            frames = [await socket.recv()]
+            for number in range(3):
+                progress = f'{{"event":"progress","job_id":"{job_id}","number":{number}}}'
+                await api.context.broadcast.publish(
+                    Message(
+                        topic=client.account_id, key=job_id, kind="progress", body=progress, slot="progress"
+                    )
+                )
+                while frames[-1] != progress:
+                    frames.append(await socket.recv())
+            await client.call("POST", f"/jobs/{job_id}/cancel")
+            frames += [text async for text in socket]
+    told = [json.loads(frame) for frame in dict.fromkeys(frames)]  # the newest may be told twice at first
+    assert [(frame["event"], frame["number"]) for frame in told] == [
+        ("queued", 1),
+        ("progress", 0),
+        ("progress", 1),
+        ("progress", 2),
+        ("cancelled", 2),
+    ]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
