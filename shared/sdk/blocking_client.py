@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from shared.api.accounts import Account
 from shared.api.artifacts import Artifact
-from shared.api.batches import Batch, BatchAccepted, BatchItem, BatchPage, BatchRequest
+from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
 from shared.api.credits import CreditBalance, CreditEntryPage, Quote
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.api.presets import PresetDetail, PresetSummary
@@ -23,9 +23,16 @@ from shared.jobs.events import JobEvent
 from shared.jobs.state import JobState
 from shared.sdk import operations
 from shared.sdk.blocking_stream import follow_job_blocking
-from shared.sdk.files import FileInputs, Values, job_inputs, named_files, save_outputs, upload_files
+from shared.sdk.files import (
+    FileInputs,
+    Values,
+    named_files,
+    save_outputs,
+    submit_file_batch,
+    submit_files,
+)
 from shared.sdk.operations import Download, Sent, page_params
-from shared.sdk.polling import Pauses, poll_job
+from shared.sdk.pauses import Pauses
 from shared.sdk.stream_place import StreamPlace
 from shared.sdk.transport import BlockingTransport
 
@@ -78,9 +85,8 @@ class BlockingCloudClient:
     ) -> JobAccepted:
         """Upload the files, which are named by the inputs of the preset, and submit one job on them."""
         named = named_files(files)
-        self._transport.perform(upload_files(named, on_sent))
-        request = JobRequest(preset=preset, inputs=job_inputs(named), values=dict(values))
-        return self.submit_job(request, idempotency_key=idempotency_key)
+        key = idempotency_key or new_id()
+        return self._transport.perform(submit_files(preset, named, values, key, on_sent))
 
     def develop(
         self,
@@ -110,11 +116,8 @@ class BlockingCloudClient:
     ) -> BatchAccepted:
         """Upload the files and submit one batch, with a job for each item."""
         named = [named_files(files) for files in items]
-        self._transport.perform(upload_files([file for item in named for file in item], on_sent))
-        request = BatchRequest(
-            preset=preset, items=[BatchItem(inputs=job_inputs(item)) for item in named], values=dict(values)
-        )
-        return self.submit_batch(request, idempotency_key=idempotency_key)
+        key = idempotency_key or new_id()
+        return self._transport.perform(submit_file_batch(preset, named, values, key, on_sent))
 
     def wait_for_batch(self, batch_id: str) -> Batch:
         """As it is once the last of its jobs has ended."""
@@ -212,10 +215,6 @@ class BlockingCloudClient:
 
     def download(self, wanted: Download, sink: BinaryIO) -> None:
         self._transport.perform(operations.download(wanted, sink))
-
-    def wait(self, job_id: str) -> Iterator[Job]:
-        """The job each time it has changed, until it has ended."""
-        return poll_job(self.get_job, job_id)
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """The job's events from its first, to exactly one terminal one."""

@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 
 from shared.api.accounts import Account
 from shared.api.artifacts import Artifact
-from shared.api.batches import Batch, BatchAccepted, BatchItem, BatchPage, BatchRequest
+from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
 from shared.api.credits import CreditBalance, CreditEntryPage, Quote
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.api.presets import PresetDetail, PresetSummary
@@ -22,9 +22,17 @@ from shared.ids import new_id
 from shared.jobs.events import JobEvent
 from shared.jobs.state import JobState
 from shared.sdk import operations
-from shared.sdk.files import FileInputs, Values, job_inputs, named_files, save_outputs, upload_files
+from shared.sdk.files import (
+    FileInputs,
+    Values,
+    named_files,
+    save_outputs,
+    submit_file_batch,
+    submit_files,
+)
 from shared.sdk.operations import Download, Sent, page_params
-from shared.sdk.polling import Pauses
+from shared.sdk.pauses import Pauses
+from shared.sdk.stream_place import StreamPlace
 from shared.sdk.streams import follow_job
 from shared.sdk.transport import AsyncTransport
 
@@ -78,9 +86,8 @@ class CloudClient:
     ) -> JobAccepted:
         """Upload the files, which are named by the inputs of the preset, and submit one job on them."""
         named = await asyncio.to_thread(named_files, files)
-        await self._transport.perform(upload_files(named, on_sent))
-        request = JobRequest(preset=preset, inputs=job_inputs(named), values=dict(values))
-        return await self.submit_job(request, idempotency_key=idempotency_key)
+        key = idempotency_key or new_id()
+        return await self._transport.perform(submit_files(preset, named, values, key, on_sent))
 
     async def develop(
         self,
@@ -110,11 +117,8 @@ class CloudClient:
     ) -> BatchAccepted:
         """Upload the files and submit one batch, with a job for each item."""
         named = [await asyncio.to_thread(named_files, files) for files in items]
-        await self._transport.perform(upload_files([file for item in named for file in item], on_sent))
-        request = BatchRequest(
-            preset=preset, items=[BatchItem(inputs=job_inputs(item)) for item in named], values=dict(values)
-        )
-        return await self.submit_batch(request, idempotency_key=idempotency_key)
+        key = idempotency_key or new_id()
+        return await self._transport.perform(submit_file_batch(preset, named, values, key, on_sent))
 
     async def wait_for_batch(self, batch_id: str) -> Batch:
         """As it is once the last of its jobs has ended."""
@@ -218,4 +222,5 @@ class CloudClient:
 
     def events(self, job_id: str) -> AsyncIterator[JobEvent]:
         """The job's events from its first, to exactly one terminal one; by whatever road is open."""
-        return follow_job(self, job_id, server_url=self._server_url, api_key=self._api_key)
+        place = StreamPlace(job_id, server_url=self._server_url, api_key=self._api_key)
+        return follow_job(self.get_job, job_id, place)

@@ -4,15 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from shared.api.jobs import Job, JobInput, JobOutput
+from shared.api.batches import BatchAccepted, BatchItem, BatchRequest
+from shared.api.jobs import Job, JobAccepted, JobInput, JobOutput, JobRequest
 from shared.errors import JsonValue
 from shared.files import digest_file, staged_file
 from shared.jobs.events import OutputKind
 from shared.naming import fold_name, free_name, safe_name
-from shared.sdk.operations import Download, Sent, download, upload_artifact
+from shared.sdk.operations import Download, Sent, download, submit_batch, submit_job, upload_artifact
 from shared.sdk.transport import Steps
 
-__all__ = ["FileInputs", "NamedFile", "Values", "job_inputs", "named_files", "save_outputs", "upload_files"]
+__all__ = [
+    "FileInputs",
+    "NamedFile",
+    "Values",
+    "named_files",
+    "save_outputs",
+    "submit_file_batch",
+    "submit_files",
+]
 
 FileInputs = Mapping[str, Path | Sequence[Path]]
 Values = Mapping[str, JsonValue]
@@ -36,17 +45,28 @@ def named_files(files: FileInputs) -> tuple[NamedFile, ...]:
     )
 
 
-def job_inputs(files: Sequence[NamedFile]) -> dict[str, list[JobInput]]:
-    inputs: dict[str, list[JobInput]] = {}
-    for file in files:
-        inputs.setdefault(file.input, []).append(JobInput(digest=file.digest, name=file.path.name))
-    return inputs
+def submit_files(
+    preset: str, files: Sequence[NamedFile], values: Values, idempotency_key: str, on_sent: Sent | None
+) -> Steps[JobAccepted]:
+    """One job on the files, once the cloud has them."""
+    yield from _upload(files, on_sent)
+    request = JobRequest(preset=preset, inputs=_inputs(files), values=dict(values))
+    return (yield from submit_job(request, idempotency_key))
 
 
-def upload_files(files: Sequence[NamedFile], on_sent: Sent | None) -> Steps[None]:
-    """Each content once."""
-    for file in {file.digest: file for file in files}.values():
-        yield from upload_artifact(file.path, file.digest, on_sent)
+def submit_file_batch(
+    preset: str,
+    items: Sequence[Sequence[NamedFile]],
+    values: Values,
+    idempotency_key: str,
+    on_sent: Sent | None,
+) -> Steps[BatchAccepted]:
+    """One job on the files of each item, once the cloud has them all."""
+    yield from _upload([file for item in items for file in item], on_sent)
+    request = BatchRequest(
+        preset=preset, items=[BatchItem(inputs=_inputs(item)) for item in items], values=dict(values)
+    )
+    return (yield from submit_batch(request, idempotency_key))
 
 
 def save_outputs(job: Job, folder: Path) -> Steps[tuple[Path, ...]]:
@@ -61,6 +81,19 @@ def save_outputs(job: Job, folder: Path) -> Steps[tuple[Path, ...]]:
         if output.kind is not OutputKind.PREVIEW:
             saved = (*saved, (yield from _save(job, output, folder)))
     return saved
+
+
+def _upload(files: Sequence[NamedFile], on_sent: Sent | None) -> Steps[None]:
+    """Each content once."""
+    for file in {file.digest: file for file in files}.values():
+        yield from upload_artifact(file.path, file.digest, on_sent)
+
+
+def _inputs(files: Sequence[NamedFile]) -> dict[str, list[JobInput]]:
+    inputs: dict[str, list[JobInput]] = {}
+    for file in files:
+        inputs.setdefault(file.input, []).append(JobInput(digest=file.digest, name=file.path.name))
+    return inputs
 
 
 def _save(job: Job, output: JobOutput, folder: Path) -> Steps[Path]:

@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 API = "/api/v1"
+_DOWNLOADS = 3
 _SENT_UNASKED_BYTES = 1 << 20  # up to here, sending costs less than asking first
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -82,7 +83,7 @@ def upload_artifact(path: Path, digest: str, on_sent: Sent | None = None) -> Ste
         )
         return _taken(_read(Artifact, (yield sent)))
     announced = ArtifactRequest(digest=digest, bytes=size)
-    artifact = _read(Artifact, (yield _post(f"{API}/artifacts", announced.model_dump(mode="json"))))
+    artifact = _read(Artifact, (yield _post("artifacts", announced.model_dump(mode="json"))))
     if artifact.upload is not None and artifact.state is not ArtifactState.READY:
         yield Request(
             method=artifact.upload.method,
@@ -92,29 +93,23 @@ def upload_artifact(path: Path, digest: str, on_sent: Sent | None = None) -> Ste
             on_sent=on_sent,
             signed=True,
         )
-        artifact = _read(Artifact, (yield _post(f"{API}/artifacts/{digest}/complete", {})))
+        artifact = _read(Artifact, (yield _post(f"artifacts/{digest}/complete")))
     return _taken(artifact)
 
 
 def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
     """The same key and request give the same job, however often they are sent."""
-    answer = yield Request(
-        method="POST",
-        url=f"{API}/jobs",
-        json=request.model_dump(mode="json", exclude_defaults=True),
-        headers={"Idempotency-Key": idempotency_key},
-    )
-    return _read(JobAccepted, answer)
+    body = request.model_dump(mode="json", exclude_defaults=True)
+    return _read(JobAccepted, (yield _post("jobs", body, idempotency_key)))
 
 
 def get_job(job_id: str) -> Steps[Job]:
-    return _read(Job, (yield Request(method="GET", url=f"{API}/jobs/{quote(job_id, safe='')}")))
+    return _read(Job, (yield _get(_job(job_id))))
 
 
 def get_recipe(job_id: str, position: int) -> Steps[Recipe]:
     """How the job's output at this place among its outputs was made."""
-    url = f"{API}/jobs/{quote(job_id, safe='')}/outputs/{position}/recipe"
-    return _read(Recipe, (yield Request(method="GET", url=url)))
+    return _read(Recipe, (yield _get(f"{_job(job_id)}/outputs/{position}/recipe")))
 
 
 def find_job(idempotency_key: str) -> Steps[Job | None]:
@@ -124,37 +119,36 @@ def find_job(idempotency_key: str) -> Steps[Job | None]:
 
 
 def list_jobs(params: Mapping[str, str]) -> Steps[JobPage]:
-    return _read(JobPage, (yield Request(method="GET", url=f"{API}/jobs", params=params)))
+    return _read(JobPage, (yield _get("jobs", params)))
 
 
 def cancel_job(job_id: str) -> Steps[Job]:
     """Ask for the end; the job may still run for a moment, and may complete."""
-    return _read(Job, (yield _post(f"{API}/jobs/{quote(job_id, safe='')}/cancel", {})))
+    return _read(Job, (yield _post(f"{_job(job_id)}/cancel")))
 
 
 def retry_job(job_id: str, idempotency_key: str) -> Steps[JobAccepted]:
     """A new job like this one."""
-    answer = yield _keyed(f"{API}/jobs/{quote(job_id, safe='')}/retry", {}, idempotency_key)
-    return _read(JobAccepted, answer)
+    return _read(JobAccepted, (yield _post(f"{_job(job_id)}/retry", {}, idempotency_key)))
 
 
 def show_job(job_id: str) -> Steps[JobDetail]:
     """With its attempts and its receipt."""
-    return _read(JobDetail, (yield _get(f"jobs/{quote(job_id, safe='')}")))
+    return _read(JobDetail, (yield _get(_job(job_id))))
 
 
 def why_waiting(job_id: str) -> Steps[JobWaiting]:
-    return _read(JobWaiting, (yield _get(f"jobs/{quote(job_id, safe='')}/waiting")))
+    return _read(JobWaiting, (yield _get(f"{_job(job_id)}/waiting")))
 
 
 def submit_batch(request: BatchRequest, idempotency_key: str) -> Steps[BatchAccepted]:
     """The same key and request give the same batch, however often they are sent."""
-    answer = yield _keyed(f"{API}/batches", request.model_dump(mode="json"), idempotency_key)
-    return _read(BatchAccepted, answer)
+    body = request.model_dump(mode="json", exclude_defaults=True)
+    return _read(BatchAccepted, (yield _post("batches", body, idempotency_key)))
 
 
 def get_batch(batch_id: str) -> Steps[Batch]:
-    return _read(Batch, (yield _get(f"batches/{quote(batch_id, safe='')}")))
+    return _read(Batch, (yield _get(_batch(batch_id))))
 
 
 def list_batches(params: Mapping[str, str]) -> Steps[BatchPage]:
@@ -162,13 +156,12 @@ def list_batches(params: Mapping[str, str]) -> Steps[BatchPage]:
 
 
 def cancel_batch(batch_id: str) -> Steps[Batch]:
-    return _read(Batch, (yield _post(f"{API}/batches/{quote(batch_id, safe='')}/cancel", {})))
+    return _read(Batch, (yield _post(f"{_batch(batch_id)}/cancel")))
 
 
 def retry_batch(batch_id: str, idempotency_key: str) -> Steps[BatchAccepted]:
     """A new batch of the jobs that did not complete."""
-    url = f"{API}/batches/{quote(batch_id, safe='')}/retry"
-    return _read(BatchAccepted, (yield _keyed(url, {}, idempotency_key)))
+    return _read(BatchAccepted, (yield _post(f"{_batch(batch_id)}/retry", {}, idempotency_key)))
 
 
 def get_artifact(digest: str) -> Steps[Artifact]:
@@ -193,26 +186,28 @@ def get_quote(preset_id: str) -> Steps[Quote]:
 
 
 def list_presets() -> Steps[Sequence[PresetSummary]]:
-    return _read(PresetList, (yield Request(method="GET", url=f"{API}/presets"))).presets
+    return _read(PresetList, (yield _get("presets"))).presets
 
 
 def get_preset(preset_id: str) -> Steps[PresetDetail]:
-    return _read(
-        PresetDetail, (yield Request(method="GET", url=f"{API}/presets/{quote(preset_id, safe='')}"))
-    )
+    return _read(PresetDetail, (yield _get(f"presets/{quote(preset_id, safe='')}")))
 
 
 def download(wanted: Download, sink: BinaryIO) -> Steps[None]:
-    """Write the promised bytes into `sink`. Raises DownloadBroken if others came."""
-    answer = yield Request(
-        method=wanted.link.method,
-        url=wanted.link.url,
-        headers=wanted.link.headers,
-        sink=sink,
-        signed=True,
+    """Write the promised bytes into `sink`, a file that can be rewound. Raises DownloadBroken where
+    others come again and again."""
+    link, start = wanted.link, sink.tell()
+    asked = Request(method=link.method, url=link.url, headers=link.headers, sink=sink, signed=True)
+    for _ in range(_DOWNLOADS):
+        sink.seek(start)
+        sink.truncate()
+        answer = yield asked
+        if answer.digest == wanted.digest:
+            return
+    raise DownloadBroken(
+        f"{wanted.name} arrived damaged {_DOWNLOADS} times; check the network, and fetch it again later",
+        file=wanted.name,
     )
-    if answer.digest != wanted.digest:
-        raise DownloadBroken(f"{wanted.name} arrived damaged; it will be fetched again", file=wanted.name)
 
 
 def page_params(cursor: str | None, **filters: str | None) -> dict[str, str]:
@@ -229,16 +224,23 @@ def _taken(artifact: Artifact) -> Artifact:
     return artifact
 
 
-def _post(url: str, body: JsonValue) -> Request:
-    return Request(method="POST", url=url, json=body)
+def _job(job_id: str) -> str:
+    return f"jobs/{quote(job_id, safe='')}"
+
+
+def _batch(batch_id: str) -> str:
+    return f"batches/{quote(batch_id, safe='')}"
 
 
 def _get(place: str, params: Mapping[str, str] = MappingProxyType({})) -> Request:
     return Request(method="GET", url=f"{API}/{place}", params=params)
 
 
-def _keyed(url: str, body: JsonValue, idempotency_key: str) -> Request:
-    return Request(method="POST", url=url, json=body, headers={"Idempotency-Key": idempotency_key})
+def _post(
+    place: str, body: Mapping[str, JsonValue] = MappingProxyType({}), idempotency_key: str | None = None
+) -> Request:
+    headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    return Request(method="POST", url=f"{API}/{place}", json=dict(body), headers=headers)
 
 
 def _read(model: type[_M], answer: Answer) -> _M:

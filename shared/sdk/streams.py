@@ -7,18 +7,18 @@ taken up again where it broke off.
 
 import asyncio
 import contextlib
-import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from enum import StrEnum
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
 from shared.api.jobs import Job
-from shared.jobs.events import Cancelled, Completed, Expired, Failed, JobEvent
-from shared.sdk.polling import Seen
+from shared.jobs.events import JobEvent, TerminalEvent
+from shared.sdk.pauses import Pauses
+from shared.sdk.seen import Seen
 from shared.sdk.stream_place import StreamPlace
 
 __all__ = ["follow_job"]
@@ -26,8 +26,6 @@ __all__ = ["follow_job"]
 _SILENCE_S = 30.0
 _OPEN_S = 5.0
 _LARGEST_FRAME_BYTES = 8 * 1024 * 1024
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 3.0
 
 
 class _Road(StrEnum):
@@ -40,41 +38,35 @@ class _Closed(Exception):
     """This road is not open here, though the cloud may be reached by another."""
 
 
-class _JobSource(Protocol):
-    async def get_job(self, job_id: str) -> Job: ...
-
-
 class _Broken(Exception):
     """The stream ended early; it may be taken up again."""
 
 
 async def follow_job(
-    jobs: _JobSource, job_id: str, *, server_url: str, api_key: str
+    get_job: Callable[[str], Awaitable[Job]], job_id: str, place: StreamPlace
 ) -> AsyncIterator[JobEvent]:
     """Events from the job's first to exactly one terminal one. Raises what asking for the job raises."""
-    stream = _Stream(StreamPlace(job_id, server_url=server_url, api_key=api_key))
-    seen = Seen()
-    road, pause_s = _Road.SOCKET, _FIRST_PAUSE_S
+    stream, road = _Stream(place), _Road.SOCKET
+    seen, pauses = Seen(), Pauses()
     while True:
         try:
             async with contextlib.aclosing(stream.frames(road)) as events:
                 async for event in events:
-                    pause_s = _FIRST_PAUSE_S
+                    pauses.begin_anew()
                     if seen.admits(event):
                         yield event
-                    if isinstance(event, Completed | Failed | Cancelled | Expired):
+                    if isinstance(event, TerminalEvent):
                         return
         except _Closed:
             road = _next(road)
             continue
         except _Broken:
             pass
-        for event in seen.events_of(await jobs.get_job(job_id)):
+        for event in seen.events_of(await get_job(job_id)):
             yield event
-            if isinstance(event, Completed | Failed | Cancelled | Expired):
+            if isinstance(event, TerminalEvent):
                 return
-        await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
-        pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+        await asyncio.sleep(pauses.next_s())
 
 
 def _next(road: _Road) -> _Road:

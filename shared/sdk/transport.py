@@ -5,6 +5,7 @@ artifact store work without it.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -50,7 +51,8 @@ class AsyncTransport:
                 else:
                     request = steps.send(answer)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: _T = end.value
+            return result
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -67,17 +69,10 @@ class AsyncTransport:
 
     async def _send(self, request: Request) -> Answer:
         content = _async_chunks(request.upload, request.on_sent) if request.upload is not None else None
-        built = self._client.build_request(
-            request.method,
-            _url(request, self._server_url),
-            params=request.params or None,
-            json=request.json,
-            content=content,
-            headers=_headers(request, self._key),
-        )
+        built = _built(self._client, request, content, self._server_url, self._key)
         try:
             response = await self._client.send(built, stream=True, follow_redirects=_goes_on(request))
-            try:
+            async with contextlib.aclosing(response):
                 digest = None
                 if request.sink is not None and response.is_success:
                     hasher = hashlib.sha256()
@@ -87,8 +82,6 @@ class AsyncTransport:
                     body, digest = b"", hasher.hexdigest()
                 else:
                     body = await response.aread()
-            finally:
-                await response.aclose()
         except httpx.TransportError as error:
             raise _unreachable(self._server_url) from error
         return checked(Answer(response.status_code, response.headers, body, digest))
@@ -113,7 +106,8 @@ class BlockingTransport:
                 else:
                     request = steps.send(answer)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            result: _T = end.value
+            return result
 
     def close(self) -> None:
         self._client.close()
@@ -129,15 +123,11 @@ class BlockingTransport:
         raise AssertionError("a retry either returns or raises")
 
     def _send(self, request: Request) -> Answer:
+        content = _chunks(request.upload, request.on_sent) if request.upload is not None else None
+        built = _built(self._client, request, content, self._server_url, self._key)
         try:
-            with self._client.stream(
-                request.method,
-                _url(request, self._server_url),
-                params=request.params or None,
-                json=request.json,
-                content=_chunks(request.upload, request.on_sent) if request.upload is not None else None,
-                headers=_headers(request, self._key),
-                follow_redirects=_goes_on(request),
+            with contextlib.closing(
+                self._client.send(built, stream=True, follow_redirects=_goes_on(request))
             ) as response:
                 digest = None
                 if request.sink is not None and response.is_success:
@@ -155,6 +145,23 @@ class BlockingTransport:
 
 def key_headers(api_key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {api_key}"}
+
+
+def _built(
+    client: httpx.Client | httpx.AsyncClient,
+    request: Request,
+    content: Iterator[bytes] | AsyncIterator[bytes] | None,
+    server_url: str,
+    key: Mapping[str, str],
+) -> httpx.Request:
+    return client.build_request(
+        request.method,
+        _url(request, server_url),
+        params=request.params or None,
+        json=request.json,
+        content=content,
+        headers=_headers(request, key),
+    )
 
 
 def _url(request: Request, server_url: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from shared.ids import new_id
+from shared.jobs.events import Completed
 from shared.jobs.state import JobState
 from shared.sdk.operations import Download
 from tests.journeys.cluster import PHOTO, Cluster, open_cluster
@@ -43,9 +44,9 @@ def large_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_photograph_goes_through_the_api_and_a_worker_of_its_own(cluster: Cluster) -> None:
     cluster.processes.worker()
     job_id = cluster.submit()
-    states = [job.state for job in cluster.client.wait(job_id)]
+    *_, end = cluster.client.events(job_id)
     job = cluster.client.get_job(job_id)
-    assert states[-1] is JobState.COMPLETED
+    assert isinstance(end, Completed)
     [output] = job.outputs
     sink = io.BytesIO()
     cluster.client.download(Download(output.download, output.digest, output.name), sink)
