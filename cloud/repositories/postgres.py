@@ -20,6 +20,7 @@ __all__ = ["PostgresDatabase", "postgres_engine"]
 _T = TypeVar("_T")
 _TRIES = 5
 _POOL_TIMEOUT_S = 2.0
+_LONGEST_S = 20.0
 _AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _BUSY = _AGAIN | {"55P03", "53300"}  # lock timeout, too many connections
 # A process that freezes in the midst of a transaction loses it, and its locks, before those who wait
@@ -46,10 +47,22 @@ def postgres_engine(url: str, *, connections: int = 10) -> AsyncEngine:
 
 
 class PostgresDatabase:
-    """A whole transaction runs in one greenlet, since each of them costs as much as a statement."""
+    """A whole transaction runs in one greenlet, since each of them costs as much as a statement.
 
-    def __init__(self, *, url: str, connections: int = 10, clock_offset: timedelta = timedelta(0)) -> None:
+    One without an answer for `longest_s` is given up: a server that freezes, or a network that swallows
+    everything, ends no connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        connections: int = 10,
+        clock_offset: timedelta = timedelta(0),
+        longest_s: float = _LONGEST_S,
+    ) -> None:
         self.clock_offset = clock_offset
+        self._longest_s = longest_s
         self._engine = postgres_engine(url, connections=connections)
         self._pool: QueuePool = self._engine.pool  # type: ignore[assignment]
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -82,10 +95,12 @@ class PostgresDatabase:
         raise AssertionError("the last try either returns or raises")
 
     async def _write_once(self, work: Callable[[Unit], _T]) -> _T:
-        return await greenlet_spawn(self._write_in_greenlet, work)
+        async with asyncio.timeout(self._longest_s):
+            return await greenlet_spawn(self._write_in_greenlet, work)
 
     async def _read_once(self, work: Callable[[Unit], _T]) -> _T:
-        return await greenlet_spawn(self._read_in_greenlet, work)
+        async with asyncio.timeout(self._longest_s):
+            return await greenlet_spawn(self._read_in_greenlet, work)
 
     def _write_in_greenlet(self, work: Callable[[Unit], _T]) -> _T:
         with self._engine.sync_engine.connect() as connection:

@@ -1,13 +1,14 @@
 """A real PostgreSQL of our own on a free port, with a fresh database for whoever asks."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -52,6 +53,22 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait()
         self._begin()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Every process of it stands still: connections stay open, and nothing is answered."""
+        told = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, check=False)
+        pids = [self._process.pid, *map(int, told.stdout.split())]
+        self._signal(pids, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(pids, signal.SIGCONT)
+
+    def _signal(self, pids: Sequence[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def execute(self, statement: str, *values: object, database: str = "postgres") -> list[asyncpg.Record]:
         return asyncio.run(self.fetch(statement, database, *values))

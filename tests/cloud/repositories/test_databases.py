@@ -160,6 +160,31 @@ async def test_server_that_takes_no_connection_is_said_to_be_away(
 
 
 @on_postgres
+async def test_server_that_stands_still_is_said_to_be_away(
+    database_url: str, postgres_server: PostgresServer
+) -> None:
+    """Its connections stay open, and nothing comes from them."""
+    database = PostgresDatabase(url=database_url, connections=1, longest_s=0.5)
+    assert await _names(database) == set()
+    clock = asyncio.get_running_loop().time
+    with postgres_server.frozen():
+        for ask in (database.write, database.read):  # on the open connection, and on a new one
+            begun = clock()
+            with pytest.raises(DatabaseUnavailable):
+                await ask(lambda unit: unit.accounts.users())
+            assert clock() - begun < 10
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                assert await _names(database) == set()
+                break
+            except DatabaseUnavailable:
+                continue
+    assert database.busy == 0
+    await database.aclose()
+
+
+@on_postgres
 async def test_server_without_a_free_connection_is_busy(
     database_url: str, postgres_server: PostgresServer
 ) -> None:
