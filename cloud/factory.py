@@ -14,6 +14,7 @@ from cloud.clients.rate_counter import LocalRateCounter, RateCounter, RedisRateC
 from cloud.clients.redis_link import RedisLink
 from cloud.clients.safe_http import SafeHttp
 from cloud.clients.secret_box import SecretBox
+from cloud.errors import BadSettings
 from cloud.repositories.database import Database
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.sqlite import SqliteDatabase
@@ -37,9 +38,12 @@ from cloud.services.health import Health
 from cloud.services.input_fetcher import InputFetcher
 from cloud.services.jobs import Jobs
 from cloud.services.keys import Keys
+from cloud.services.lane_needs import GRAPH
 from cloud.services.leading import Leading
 from cloud.services.links import Links
 from cloud.services.observing import Observing
+from cloud.services.placing import Directions, Placing
+from cloud.services.plans import Plan
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
@@ -82,6 +86,7 @@ class ProcessContext:
     metrics: Metrics
     redis: RedisLink | None
     presets: Mapping[str, Preset]
+    directions: Directions
     pricing: Pricing
     signer: LinkSigner
     box: SecretBox
@@ -124,6 +129,7 @@ class Factory:
             queue=self._context.queue,
             endings=self._endings(),
             rules=self.attempt_rules(),
+            presets=self._context.presets,
             utcnow=self._context.utcnow,
         )
 
@@ -326,11 +332,15 @@ class Factory:
     def _drafts(self) -> Drafts:
         return Drafts(
             presets=self.presets(),
+            placing=self._placing(),
             pricing=self._context.pricing,
             longest=timedelta(seconds=self._context.settings.queue_time_s),
             link=self._context.settings.credits_link,
             check_url=self._context.user_http.check,
         )
+
+    def _placing(self) -> Placing:
+        return Placing(directions=self._context.directions, link=self._context.settings.credits_link)
 
     def _graph_drafts(self) -> GraphDrafts:
         settings = self._context.settings
@@ -341,6 +351,7 @@ class Factory:
                 nodes=settings.graph_max_nodes,
                 depth=settings.graph_max_depth,
             ),
+            placing=self._placing(),
             pricing=self._context.pricing,
             price=settings.graph_price,
             link=settings.credits_link,
@@ -360,6 +371,8 @@ class Factory:
 @contextlib.asynccontextmanager
 async def open_context(settings: Settings, *, schema_version: str) -> AsyncIterator[ProcessContext]:
     """`schema_version` is the one that this program was written for."""
+    presets = _shipped_presets()
+    directions = _directions(settings, presets)
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         redis = None if settings.redis_url is None else RedisLink(url=settings.redis_url)
@@ -384,7 +397,8 @@ async def open_context(settings: Settings, *, schema_version: str) -> AsyncItera
             streams=StreamDoor(per_account=settings.streams_per_account),
             counter=LocalRateCounter() if redis is None else RedisRateCounter(link=redis),
             redis=redis,
-            presets=_shipped_presets(),
+            presets=presets,
+            directions=directions,
             pricing=Pricing(rates=Rates(settings.credits_per_s, settings.credits_per_s_by_class)),
             signer=_signer(settings),
             box=SecretBox(settings.sealing_keys()),
@@ -442,6 +456,18 @@ def _upload_limits(settings: Settings) -> MediaLimits:
 def _shipped_presets() -> Mapping[str, Preset]:
     presets = (load_preset(folder) for folder in preset_folders(shipped_presets_folder()))
     return {preset.manifest.id: preset for preset in presets}
+
+
+def _directions(settings: Settings, presets: Mapping[str, Preset]) -> Directions:
+    """Raises BadSettings where they speak of a preset that is not there."""
+    pools, labels = settings.preset_pools, settings.preset_labels
+    for name, given in (("SAFELIGHT_PRESET_POOLS", pools), ("SAFELIGHT_PRESET_LABELS", labels)):
+        unknown = sorted(set(given) - {*presets, GRAPH})
+        if unknown:
+            known = ", ".join([*presets, GRAPH])
+            raise BadSettings(f"{name}: there is no preset {unknown[0]!r}; there are {known}", field=name)
+    plans = {Plan(name): pool for name, pool in settings.plan_pools.items()}
+    return Directions(preset_pools=pools, plan_pools=plans, preset_labels=labels)
 
 
 def _utcnow() -> datetime:

@@ -10,7 +10,7 @@ import re
 import secrets
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from cloud.errors import BadSettings
+from shared.api.servers import PoolName, ServerLabels
 from shared.comfy.address import InvalidAddress, parse_address
 
 __all__ = ["Environment", "Settings", "load_settings"]
@@ -124,6 +125,9 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None  # of processes that only work
     address_requests_per_minute: Annotated[int, Field(ge=1)] = 60_000
     failed_sign_ins_per_minute: Annotated[int, Field(ge=1)] = 300  # of an address
+    preset_pools: dict[str, PoolName] = {}  # of servers, where not all run all presets
+    plan_pools: dict[Literal["free", "creator", "studio"], PoolName] = {}
+    preset_labels: dict[str, ServerLabels] = {}  # that a server must carry to run a preset
     comfyui_urls: Annotated[_Words, AfterValidator(_server_urls)] = ()
     fetch_try_s: Annotated[float, Field(gt=0, le=600)] = 120.0  # for one file that a job names by URL
     allowed_fetch_hosts: _Words = ()  # for development: of users' URLs, asked wherever they are

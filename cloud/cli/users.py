@@ -6,6 +6,7 @@ import typer
 
 from cloud.cli.opening import configure, with_context, with_database
 from cloud.factory import Factory, ProcessContext
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.plans import Plan
 from cloud.services.users import Users
 
@@ -37,7 +38,8 @@ def list_() -> None:
     """Show who there is."""
     for user in with_database(configure(), lambda database: Users(database=database).all()):
         since = f"since {user.created_at:%Y-%m-%d}"
-        typer.echo(f"{user.email}  {user.name}  account {user.account_id}  plan {user.plan}  {since}")
+        pool = "" if user.pool is None else f"  pool {user.pool}"
+        typer.echo(f"{user.email}  {user.name}  account {user.account_id}  plan {user.plan}{pool}  {since}")
 
 
 @_users.command()
@@ -49,10 +51,25 @@ def plan(
 
     async def work(context: ProcessContext) -> None:
         factory = Factory(context)
-        await factory.accounts().set_plan(await factory.users().find(email), name)
+        await factory.accounts().set_plan(COMMAND_LINE, await factory.users().find(email), name)
 
     with_context(configure(), work)
     typer.echo(f"{email} has the plan {name}")
+
+
+@_users.command()
+def pool(
+    email: Annotated[str, typer.Argument(help="The person's e-mail address")],
+    name: Annotated[str | None, typer.Argument(help="The pool; without one, as presets and plan say")] = None,
+) -> None:
+    """Have the person's account use the servers of one pool, from the next job on."""
+
+    async def work(context: ProcessContext) -> None:
+        factory = Factory(context)
+        await factory.accounts().set_pool(COMMAND_LINE, await factory.users().find(email), name)
+
+    with_context(configure(), work)
+    typer.echo(f"{email} uses the pool {name}" if name else f"{email} has no pool of its own")
 
 
 @_users.command("allow-graphs")
@@ -64,7 +81,9 @@ def allow_graphs(
 
     async def work(context: ProcessContext) -> None:
         factory = Factory(context)
-        await factory.accounts().allow_graphs(await factory.users().find(email), allowed=allowed)
+        await factory.accounts().allow_graphs(
+            COMMAND_LINE, await factory.users().find(email), allowed=allowed
+        )
 
     with_context(configure(), work)
     typer.echo(f"{email} may {'' if allowed else 'not '}send graphs")

@@ -22,6 +22,7 @@ class User:
     created_at: datetime
     plan: str
     graphs_allowed: bool
+    pool: str | None
 
 
 class AccountRows:
@@ -42,6 +43,9 @@ class AccountRows:
             update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(graphs_allowed=allowed)
         )
 
+    def set_pool(self, account_id: str, pool: str | None) -> None:
+        self._connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(pool=pool))
+
     def name_of(self, account_id: str) -> str:
         return str(
             self._connection.execute(select(ACCOUNTS.c.name).where(ACCOUNTS.c.id == account_id)).scalar_one()
@@ -60,7 +64,7 @@ class AccountRows:
 
     def users(self) -> tuple[User, ...]:
         rows = self._connection.execute(
-            select(USERS, MEMBERS.c.account_id, ACCOUNTS.c.plan, ACCOUNTS.c.graphs_allowed)
+            select(USERS, MEMBERS.c.account_id, ACCOUNTS.c.plan, ACCOUNTS.c.graphs_allowed, ACCOUNTS.c.pool)
             .join(MEMBERS, MEMBERS.c.user_id == USERS.c.id)
             .join(ACCOUNTS, ACCOUNTS.c.id == MEMBERS.c.account_id)
             .order_by(USERS.c.created_at)

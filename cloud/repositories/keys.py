@@ -18,7 +18,7 @@ _USE_NOTED_EVERY = timedelta(minutes=1)
 class KeyRecord:
     """`usable` is false once it was revoked or has expired; `use_noted` false when its use is news.
 
-    `plan` and `graphs_allowed` are the account's.
+    `plan`, `graphs_allowed` and `pool` are the account's.
     """
 
     id: str
@@ -36,6 +36,7 @@ class KeyRecord:
     use_noted: bool
     plan: str
     graphs_allowed: bool
+    pool: str | None
 
 
 class KeyRows:
@@ -114,5 +115,6 @@ _KEYS = select(
     func.coalesce(API_KEYS.c.last_used_at > SEEN_SINCE, False).label("use_noted"),
     ACCOUNTS.c.plan,
     ACCOUNTS.c.graphs_allowed,
+    ACCOUNTS.c.pool,
 ).join(ACCOUNTS, ACCOUNTS.c.id == API_KEYS.c.account_id)
 _FIND = _KEYS.where(API_KEYS.c.digest == bindparam("wanted", type_=String))

@@ -5,7 +5,19 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, exists, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import Update
 
 from cloud.repositories.now import SEEN_SINCE, Clock
@@ -157,10 +169,9 @@ class ServerRows:
     def has_url(self, url: str) -> bool:
         return bool(self._connection.execute(select(exists().where(_S.url == url))).scalar_one())
 
-    def has_pool(self, pool: str) -> bool:
-        """Whether some server was registered for it, and not disabled."""
-        found = exists().where(_S.pool == pool, _S.state != ServerState.DISABLED)
-        return bool(self._connection.execute(select(found)).scalar_one())
+    def labels_in(self, pool: str) -> tuple[Mapping[str, str], ...]:
+        """Those of each server that was registered for the pool, and not disabled."""
+        return tuple(self._connection.execute(_LABELS, {"wanted_pool": pool}).scalars())
 
     def set_state(self, name: str, state: ServerState) -> None:
         self._change(name, state=state)
@@ -217,6 +228,12 @@ class ServerRows:
 
     def _change(self, name: str, **values: Any) -> None:
         self._connection.execute(_server(name).values(**values))
+
+
+# Built once: it is asked with every submission for a server.
+_LABELS = select(_S.labels).where(
+    _S.pool == bindparam("wanted_pool", type_=String), _S.state != ServerState.DISABLED
+)
 
 
 def _server(name: str) -> Update:

@@ -4,7 +4,7 @@ A step by an attempt that no longer holds its job raises Fenced: the worker stop
 nothing. Events are written in the transaction that causes them; bells are rung after it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,6 +20,7 @@ from cloud.repositories.standing import Scene
 from cloud.repositories.unit import Unit
 from cloud.services.concurrency import is_over, without_full_accounts
 from cloud.services.endings import Ending, Endings
+from cloud.services.lane_needs import lacking
 from cloud.services.recipes import Making, recipe_of
 from shared.engines.base import Ticket
 from shared.errors import TransientError
@@ -37,6 +38,7 @@ from shared.jobs.events import (
     TerminalEvent,
 )
 from shared.jobs.state import JobState
+from shared.presets.bundle import Preset
 
 __all__ = ["AttemptRules", "Attempts", "Order"]
 
@@ -77,12 +79,14 @@ class Attempts:
         queue: Queue,
         endings: Endings,
         rules: AttemptRules,
+        presets: Mapping[str, Preset],
         utcnow: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._queue = queue
         self._endings = endings
         self._rules = rules
+        self._presets = presets
         self._utcnow = utcnow
 
     async def backlog(self, pools: Collection[str]) -> Backlog:
@@ -231,7 +235,8 @@ class Attempts:
         await self._ring_all()
 
     async def break_off(self, ref: AttemptRef, *, code: str, reason: str, avoid: str | None = None) -> None:
-        """The engine failed it: another attempt follows, not at the server `avoid` if others fare well."""
+        """The engine failed it: another attempt follows, not at the server `avoid` if others
+        can run it and fare well."""
 
         def work(unit: Unit) -> None:
             self._give_back(unit, ref, AttemptEnd.BROKEN_OFF, reason, code=code, avoid=avoid)
@@ -296,12 +301,23 @@ class Attempts:
             message = f"the job was given up after {ref.number} attempts; try it again later"
             self._fail(unit, ref, "too_many_attempts", message, retryable=True, how=how)
         else:
-            changes: dict[str, object] = {"avoid": avoid} if avoid else {}
+            elsewhere = avoid is not None and self._can_elsewhere(unit, held.lane, avoid)
+            changes: dict[str, object] = {"avoid": avoid} if elsewhere else {}
             changes |= {} if crashes is None else {"crashes": crashes}
             changes |= {"alone": True} if suspect else {}
             unit.claims.requeue(ref, how, reason=code, changes=changes)
             self._add_event(unit, held, Requeued(**self._head(ref), reason=reason))
             unit.lanes.enter(held.lane)
+
+    def _can_elsewhere(self, unit: Unit, lane: Lane, server: str) -> bool:
+        """Whether another server than this one has what the job needs."""
+        said = unit.servers.capabilities(lane.pool)
+        return any(
+            other.name != server
+            and other.name in said
+            and lacking(lane, self._presets, said[other.name][0], other.labels) == ()
+            for other in unit.servers.all(pool=lane.pool)
+        )
 
     def _is_last(self, unit: Unit, ref: AttemptRef) -> bool:
         most = self._rules.max_attempts

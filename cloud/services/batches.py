@@ -13,12 +13,11 @@ from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, Terms, given_files
+from cloud.services.drafts import Drafts, Item, Terms, Wanted, given_files
 from cloud.services.endings import Ending, Endings
 from cloud.services.links import Links
 from cloud.services.request_digest import request_digest
 from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
-from shared.api.jobs import Priority
 from shared.errors import UsageError
 from shared.failpoints import failpoint
 from shared.ids import derived_key, new_id
@@ -60,14 +59,14 @@ class Batches:
         batch_id, ids = new_id(), [new_id() for _ in request.items]
 
         def submission(unit: Unit) -> Submission:
-            preset = self._drafts.chosen(unit, request.preset, request.preset_version)
-            terms = self._drafts.terms(
-                caller,
-                self._drafts.price(unit, preset),
+            preset = self._drafts.chosen(request.preset, request.preset_version)
+            wanted = Wanted(
                 priority=request.priority,
                 expires_in_s=request.expires_in_s,
                 max_price=request.max_price,
+                labels=request.labels,
             )
+            terms = self._terms(unit, caller, preset, wanted)
             items = [
                 Item(job_id, {**request.values, **item.values}, given_files(item.inputs))
                 for job_id, item in zip(ids, request.items, strict=True)
@@ -90,11 +89,8 @@ class Batches:
             failed = unit.jobs.of_batch(batch_id, _TO_RETRY)
             if not failed:
                 raise Conflict("no job of this batch has failed, was cancelled or expired", batch=batch_id)
-            preset = self._drafts.chosen(unit, batch.preset_id, None)
-            price = self._drafts.price(unit, preset)
-            terms = self._drafts.terms(
-                caller, price, priority=Priority.NORMAL, expires_in_s=None, max_price=None
-            )
+            preset = self._drafts.chosen(batch.preset_id, None)
+            terms = self._terms(unit, caller, preset, Wanted.again(caller, failed[0]))
             items = [Item(new_id(), job.values, job.inputs, retry_of=job.id) for job in failed]
             jobs = self._jobs(unit, caller, preset, terms, items, retry_id)
             return self._answered(caller, preset, terms, jobs, retry_id, name=batch.name, retry_of=batch_id)
@@ -142,6 +138,10 @@ class Batches:
             await self._queue.ring(Bell.CANCELS)
         await self._queue.ring(Bell.EVENTS)
         return self._view(await self._database.read(lambda unit: _found(unit, caller, batch_id)))
+
+    def _terms(self, unit: Unit, caller: Caller, preset: Preset, wanted: Wanted) -> Terms:
+        place = self._drafts.place(unit, caller, preset, wanted)
+        return self._drafts.terms(caller, self._drafts.price(unit, preset), place, wanted)
 
     def _jobs(
         self,

@@ -21,7 +21,8 @@ ACCOUNT_SCOPES = (Scope.READ, Scope.WRITE)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who acts for an account by means of a key, which may have a rate of its own."""
+    """Someone who acts for an account by means of a key, which may have a rate of its own. `pool` is the
+    one of servers that run the account's jobs, if it has one."""
 
     account_id: str
     key_id: str
@@ -29,6 +30,7 @@ class Caller:
     plan: Plan
     graphs_allowed: bool = False
     requests_per_minute: int | None = None
+    pool: str | None = None
 
     def require(self, scope: Scope) -> None:
         if scope not in self.scopes:

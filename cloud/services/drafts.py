@@ -1,36 +1,59 @@
 """Requests as new jobs: checked, in their lanes, and with their price."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Self
 
 from cloud.clients.user_url import UserUrl
 from cloud.errors import InvalidRequest, PlanLimit, PriceChanged
 from cloud.repositories.artifacts import ArtifactRecord
-from cloud.repositories.jobs import GivenFile, InputName, InputUrl, NewJob
+from cloud.repositories.jobs import GivenFile, InputName, InputUrl, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
 from cloud.services.inputs import check_inputs, check_sizes, check_urls, must_fetch
+from cloud.services.lane_needs import labels_of, with_labels
 from cloud.services.model_choices import model_choices
-from cloud.services.plans import Entitlements, entitlements_of, lane_priority
-from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, Presets
+from cloud.services.placing import Place, Placing
+from cloud.services.plans import Entitlements, asked_priority, entitlements_of, lane_priority
+from cloud.services.presets import FETCHING_POOL, Presets
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.api.jobs import JobInput, Priority
 from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
-__all__ = ["Drafts", "Item", "Terms", "given_files", "require_pool"]
+__all__ = ["Drafts", "Item", "Terms", "Wanted", "given_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How and for how much the jobs of one request are taken."""
+    """Where, how and for how much the jobs of one request are taken."""
 
+    place: Place
     priority: int
     expires_in: timedelta
     price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a request says of how its jobs are taken."""
+
+    priority: Priority = Priority.NORMAL
+    expires_in_s: int | None = None
+    max_price: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def again(cls, caller: Caller, job: JobRecord) -> Self:
+        """For what repeats this job, as far as the plan still allows it."""
+        allowed, priority = entitlements_of(caller.plan), asked_priority(job.priority)
+        return cls(
+            priority=priority if priority in allowed.priorities else Priority.NORMAL,
+            labels=labels_of(job.models) if allowed.server_labels else {},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,7 @@ class Drafts:
         self,
         *,
         presets: Presets,
+        placing: Placing,
         pricing: Pricing,
         longest: timedelta,
         link: str,
@@ -57,31 +81,31 @@ class Drafts:
     ) -> None:
         self._check_url = check_url
         self._presets = presets
+        self._placing = placing
         self._pricing = pricing
         self._longest = longest
         self._link = link
 
-    def chosen(self, unit: Unit, preset_id: str, version: str | None) -> Preset:
+    def chosen(self, preset_id: str, version: str | None) -> Preset:
         """Raises InvalidRequest, which names the field."""
-        preset = self._presets.chosen(preset_id, version)
-        require_pool(unit, self._presets.pool_of(preset), preset.manifest.name, field="preset")
-        return preset
+        return self._presets.chosen(preset_id, version)
+
+    def place(self, unit: Unit, caller: Caller, preset: Preset, wanted: Wanted) -> Place:
+        """Raises PlanLimit and InvalidRequest."""
+        manifest = preset.manifest
+        if self._presets.is_instant(preset):
+            return self._placing.without_server(manifest.name, wanted.labels)
+        return self._placing.at_server(
+            unit, caller, manifest.id, manifest.name, wanted.labels, field="preset"
+        )
 
     def price(self, unit: Unit, preset: Preset) -> Price:
         manifest = preset.manifest
         return self._pricing.price(unit, Offer(manifest.id, manifest.version, manifest.price))
 
-    def terms(
-        self,
-        caller: Caller,
-        price: Price,
-        *,
-        priority: Priority,
-        expires_in_s: int | None,
-        max_price: int | None,
-    ) -> Terms:
+    def terms(self, caller: Caller, price: Price, place: Place, wanted: Wanted) -> Terms:
         """Raises PlanLimit, InvalidRequest, PriceChanged."""
-        allowed = entitlements_of(caller.plan)
+        allowed, priority, max_price = entitlements_of(caller.plan), wanted.priority, wanted.max_price
         if priority not in allowed.priorities:
             raise PlanLimit(
                 f"the plan {caller.plan} has no {priority} priority; ask for another, or for a larger plan",
@@ -98,8 +122,9 @@ class Drafts:
                 field="max_price",
             )
         return Terms(
+            place=place,
             priority=lane_priority(allowed, priority),
-            expires_in=self._expires_in(allowed, expires_in_s),
+            expires_in=self._expires_in(allowed, wanted.expires_in_s),
             price=price,
         )
 
@@ -120,21 +145,21 @@ class Drafts:
         check_inputs(preset.manifest, item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
         check_urls(item.inputs, self._check_url)
-        pool, waits = self._presets.pool_of(preset), must_fetch(item.inputs)
+        place, waits = terms.place, must_fetch(item.inputs)
         return NewJob(
             id=item.job_id,
             lane=Lane(
-                FETCHING_POOL if waits else pool,
+                FETCHING_POOL if waits else place.pool,
                 terms.priority,
                 caller.account_id,
                 preset.manifest.id,
-                model_choices(preset, resolved),
+                with_labels(model_choices(preset, resolved), place.labels),
             ),
             preset_version=preset.manifest.version,
             preset_digest=preset.digest,
             values=resolved,
             inputs=item.inputs,
-            enters=pool if waits else None,
+            enters=place.pool if waits else None,
             idempotency_key=key,
             retry_of=item.retry_of,
             price=terms.price.credits,
@@ -156,14 +181,6 @@ class Drafts:
                 max=most,
             )
         return timedelta(seconds=wanted_s)
-
-
-def require_pool(unit: Unit, pool: str, name: str, *, field: str) -> None:
-    """Raises InvalidRequest where nothing is there that could ever run it."""
-    if pool != BUILTIN_POOL and not unit.servers.has_pool(pool):
-        raise InvalidRequest(
-            f"{name} needs a GPU server, and there is none here; choose another preset", field=field
-        )
 
 
 def given_files(given: Mapping[str, list[JobInput]]) -> dict[str, tuple[GivenFile, ...]]:

@@ -10,12 +10,13 @@ from cloud.repositories.jobs import NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
-from cloud.services.drafts import Item, Terms
+from cloud.services.drafts import Item, Terms, Wanted
 from cloud.services.graph_policy import AdmittedGraph, GraphLimits, admitted
 from cloud.services.inputs import check_pictures, check_sizes, check_urls, must_fetch
-from cloud.services.lane_needs import GRAPH, graph_needs
+from cloud.services.lane_needs import GRAPH, graph_needs, with_labels
+from cloud.services.placing import Place, Placing
 from cloud.services.plans import entitlements_of
-from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, SERVER_POOL
+from cloud.services.presets import FETCHING_POOL
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import JsonValue
@@ -32,6 +33,7 @@ class GraphDrafts:
         self,
         *,
         limits: GraphLimits,
+        placing: Placing,
         pricing: Pricing,
         price: int,
         link: str,
@@ -39,6 +41,7 @@ class GraphDrafts:
     ) -> None:
         self._check_url = check_url
         self._limits = limits
+        self._placing = placing
         self._pricing = pricing
         self._price = price
         self._link = link
@@ -62,8 +65,11 @@ class GraphDrafts:
     def price(self, unit: Unit, graph: AdmittedGraph) -> Price:
         return self._pricing.price(unit, Offer(GRAPH, graph.digest[:_VERSION_LENGTH], self._price))
 
-    def pool_of(self, graph: AdmittedGraph) -> str:
-        return BUILTIN_POOL if graph.classes <= NODE_CLASSES else SERVER_POOL
+    def place(self, unit: Unit, caller: Caller, graph: AdmittedGraph, wanted: Wanted) -> Place:
+        """Raises PlanLimit and InvalidRequest."""
+        if graph.classes <= NODE_CLASSES:
+            return self._placing.without_server("this graph", wanted.labels)
+        return self._placing.at_server(unit, caller, GRAPH, "this graph", wanted.labels, field="graph")
 
     def job(
         self,
@@ -79,16 +85,16 @@ class GraphDrafts:
         check_pictures(item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
         check_urls(item.inputs, self._check_url)
-        pool, waits = self.pool_of(graph), must_fetch(item.inputs)
-        lane_pool = FETCHING_POOL if waits else pool
+        place, waits = terms.place, must_fetch(item.inputs)
+        pool, needs = FETCHING_POOL if waits else place.pool, with_labels(graph_needs(graph), place.labels)
         return NewJob(
             id=item.job_id,
-            lane=Lane(lane_pool, terms.priority, caller.account_id, GRAPH, graph_needs(graph)),
+            lane=Lane(pool, terms.priority, caller.account_id, GRAPH, needs),
             preset_version=graph.digest[:_VERSION_LENGTH],
             preset_digest=graph.digest,
             values={},
             inputs=item.inputs,
-            enters=pool if waits else None,
+            enters=place.pool if waits else None,
             idempotency_key=key,
             retry_of=item.retry_of,
             price=terms.price.credits,

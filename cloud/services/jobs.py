@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from cloud.clients.queue import Bell, Queue
@@ -14,15 +14,14 @@ from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
-from cloud.services.drafts import Drafts, Item, Terms, given_files, require_pool
+from cloud.services.drafts import Drafts, Item, Wanted, given_files
 from cloud.services.endings import Ending, Endings
 from cloud.services.graph_drafts import GraphDrafts
 from cloud.services.lane_needs import GRAPH
 from cloud.services.links import Links
-from cloud.services.pricing import Price
 from cloud.services.request_digest import request_digest
 from cloud.services.views import job_detail, job_view
-from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest, Priority
+from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.errors import JsonValue
 from shared.failpoints import failpoint
 from shared.ids import derived_key, new_id
@@ -132,25 +131,31 @@ class Jobs:
     def _new_job(
         self, unit: Unit, caller: Caller, request: JobRequest, job_id: str, key: str | None
     ) -> NewJob:
-        wanted = _Wanted(request.priority, request.expires_in_s, request.max_price)
+        wanted = Wanted(
+            priority=request.priority,
+            expires_in_s=request.expires_in_s,
+            max_price=request.max_price,
+            labels=request.labels,
+        )
         item = Item(job_id, request.values, given_files(request.inputs))
         if request.graph is not None:
             return self._graph_job(unit, caller, request.graph, item, wanted, key)
-        preset = self._drafts.chosen(unit, request.preset or "", request.preset_version)
+        preset = self._drafts.chosen(request.preset or "", request.preset_version)
         return self._preset_job(unit, caller, preset, item, wanted, key)
 
     def _retry_of(self, unit: Unit, caller: Caller, job: JobRecord, job_id: str, key: str | None) -> NewJob:
-        item = Item(job_id, job.values, job.inputs, retry_of=job.id)
+        item, wanted = Item(job_id, job.values, job.inputs, retry_of=job.id), Wanted.again(caller, job)
         if job.preset_id == GRAPH:
             graph = json.loads(unit.jobs.graph_of(job.id) or "{}")
-            return self._graph_job(unit, caller, graph, item, _Wanted(), key)
-        preset = self._drafts.chosen(unit, job.preset_id, None)
-        return self._preset_job(unit, caller, preset, item, _Wanted(), key)
+            return self._graph_job(unit, caller, graph, item, wanted, key)
+        preset = self._drafts.chosen(job.preset_id, None)
+        return self._preset_job(unit, caller, preset, item, wanted, key)
 
     def _preset_job(
-        self, unit: Unit, caller: Caller, preset: Preset, item: Item, wanted: "_Wanted", key: str | None
+        self, unit: Unit, caller: Caller, preset: Preset, item: Item, wanted: Wanted, key: str | None
     ) -> NewJob:
-        terms = self._terms(caller, self._drafts.price(unit, preset), wanted)
+        place = self._drafts.place(unit, caller, preset, wanted)
+        terms = self._drafts.terms(caller, self._drafts.price(unit, preset), place, wanted)
         return self._drafts.job(caller, preset, terms, item, _artifacts(unit, caller, item), key=key)
 
     def _graph_job(
@@ -159,31 +164,13 @@ class Jobs:
         caller: Caller,
         data: Mapping[str, JsonValue],
         item: Item,
-        wanted: "_Wanted",
+        wanted: Wanted,
         key: str | None,
     ) -> NewJob:
         graph = self._graphs.graph(caller, data, item)
-        terms = self._terms(caller, self._graphs.price(unit, graph), wanted)
-        require_pool(unit, self._graphs.pool_of(graph), "this graph", field="graph")
+        place = self._graphs.place(unit, caller, graph, wanted)
+        terms = self._drafts.terms(caller, self._graphs.price(unit, graph), place, wanted)
         return self._graphs.job(caller, graph, terms, item, _artifacts(unit, caller, item), key=key)
-
-    def _terms(self, caller: Caller, price: Price, wanted: "_Wanted") -> Terms:
-        return self._drafts.terms(
-            caller,
-            price,
-            priority=wanted.priority,
-            expires_in_s=wanted.expires_in_s,
-            max_price=wanted.max_price,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the request says of how its job is taken."""
-
-    priority: Priority = Priority.NORMAL
-    expires_in_s: int | None = None
-    max_price: int | None = None
 
 
 def _artifacts(unit: Unit, caller: Caller, item: Item) -> dict[str, ArtifactRecord]:

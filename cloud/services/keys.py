@@ -107,6 +107,7 @@ def caller_of(key: KeyRecord) -> Caller:
         Plan(key.plan),
         graphs_allowed=key.graphs_allowed,
         requests_per_minute=key.requests_per_minute,
+        pool=key.pool,
     )
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from shared.api.jobs import Priority
 
-__all__ = ["Entitlements", "Plan", "entitlements_of", "lane_priority"]
+__all__ = ["Entitlements", "Plan", "asked_priority", "entitlements_of", "lane_priority"]
 
 _MB = 1024 * 1024
 _MEGAPIXELS = 1024 * 1024
@@ -24,7 +24,8 @@ class Entitlements:
     """Per account: `jobs_per_month` (None: as many as come) and `credits_per_month` by calendar month
     in UTC, `concurrency` jobs at work at once, `retention` of artifacts since they were last used,
     `queue_time` that a job may wait. `priority` is that of a normal job, higher first; `priorities`
-    are those a request may ask for. Raw graphs need the account's own permission as well.
+    are those a request may ask for, and with `server_labels` it may choose among servers. Raw graphs need
+    the account's own permission as well.
     """
 
     jobs_per_month: int | None
@@ -39,6 +40,7 @@ class Entitlements:
     priority: int
     priorities: frozenset[Priority]
     raw_graphs: bool
+    server_labels: bool
 
 
 _PLANS: Mapping[Plan, Entitlements] = {
@@ -55,6 +57,7 @@ _PLANS: Mapping[Plan, Entitlements] = {
         priority=0,
         priorities=frozenset({Priority.LOW, Priority.NORMAL}),
         raw_graphs=False,
+        server_labels=False,
     ),
     Plan.CREATOR: Entitlements(
         jobs_per_month=20_000,
@@ -69,6 +72,7 @@ _PLANS: Mapping[Plan, Entitlements] = {
         priority=10,
         priorities=frozenset({Priority.LOW, Priority.NORMAL}),
         raw_graphs=False,
+        server_labels=False,
     ),
     Plan.STUDIO: Entitlements(
         jobs_per_month=None,
@@ -83,6 +87,7 @@ _PLANS: Mapping[Plan, Entitlements] = {
         priority=10,
         priorities=frozenset(Priority),
         raw_graphs=True,
+        server_labels=True,
     ),
 }
 _STEPS: Mapping[Priority, int] = {Priority.LOW: -5, Priority.NORMAL: 0, Priority.HIGH: 5}
@@ -94,3 +99,12 @@ def entitlements_of(plan: Plan) -> Entitlements:
 
 def lane_priority(entitlements: Entitlements, wanted: Priority) -> int:
     return entitlements.priority + _STEPS[wanted]
+
+
+def asked_priority(number: int) -> Priority:
+    """What a request asked for whose job has this priority, whatever its plan was."""
+    for allowed in _PLANS.values():
+        for priority in allowed.priorities:
+            if lane_priority(allowed, priority) == number:
+                return priority
+    return Priority.NORMAL

@@ -79,8 +79,9 @@ class Presets:
             )
         return preset
 
-    def pool_of(self, preset: Preset) -> str:
-        return BUILTIN_POOL if preset.manifest.instant(self._builtin_classes) else SERVER_POOL
+    def is_instant(self, preset: Preset) -> bool:
+        """Whether it runs without a GPU server."""
+        return preset.manifest.instant(self._builtin_classes)
 
     def _summary(self, preset: Preset) -> PresetSummary:
         manifest = preset.manifest
@@ -93,7 +94,7 @@ class Presets:
             category=manifest.category,
             tags=list(manifest.tags),
             licence=manifest.licence.spdx,
-            instant=manifest.instant(self._builtin_classes),
+            instant=self.is_instant(preset),
             price=manifest.price,
         )
 

@@ -8,7 +8,9 @@ from cloud.errors import Conflict, InvalidRequest, NotFound
 from cloud.repositories.accounts import User
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.plans import Plan
+from shared.errors import JsonValue
 from shared.ids import new_id
 
 __all__ = ["Users"]
@@ -34,6 +36,8 @@ class Users:
                 raise Conflict(f"there is already a user {address}", email=address)
             unit.accounts.add(account_id, name, plan=plan)
             unit.accounts.add_user(user_id, address, name, account_id)
+            details: dict[str, JsonValue] = {"user": user_id, "plan": plan.value}
+            unit.audit.add(COMMAND_LINE.name, "user.create", account_id, details)
             return next(user for user in unit.accounts.users() if user.id == user_id)
 
         user = await self._database.write(work)

@@ -5,7 +5,9 @@ from collections.abc import Collection, Sequence
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.credits import Entry, EntryKind
 from cloud.repositories.jobs import AttemptRecord, GivenFile, InputUrl, JobRecord
+from cloud.services.lane_needs import labels_of
 from cloud.services.links import Links
+from cloud.services.plans import asked_priority
 from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
 from shared.api.credits import PriceBasis, Receipt
 from shared.api.jobs import Job, JobAttempt, JobDetail, JobFailure, JobInput, JobOutput
@@ -23,6 +25,8 @@ def job_view(job: JobRecord, links: Links) -> Job:
         preset_version=job.preset_version,
         inputs={name: [_input_view(file) for file in files] for name, files in job.inputs.items()},
         values=dict(job.values),
+        priority=asked_priority(job.priority),
+        labels=labels_of(job.models),
         attempt=job.attempt,
         cancelling=job.cancel_requested_at is not None
         and job.state in {JobState.PROCESSING, JobState.SAVING},

@@ -9,7 +9,7 @@ from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.servers import ServerRecord
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
-from cloud.services.lane_needs import GRAPH, lacking, lane_title
+from cloud.services.lane_needs import GRAPH, labels_lacking, lacking, lane_title
 from shared.api.servers import BreakerState, ServerState
 from shared.engines.base import Capabilities
 from shared.failpoints import failpoint
@@ -51,14 +51,10 @@ class Waiting:
 
         def work(unit: Unit) -> int:
             said = unit.servers.capabilities(lane.pool)
-            asked = [
-                _said_since(said.get(server.name), lane.oldest_at, server)
-                for server in unit.servers.all(pool=lane.pool)
-                if _counts(server, said)
-            ]
-            missing = lacking_everywhere(
-                [None if can is None else lacking(lane, self._presets, can) for can in asked]
-            )
+            servers = [server for server in unit.servers.all(pool=lane.pool) if _counts(server, said)]
+            fitting = [server for server in servers if not labels_lacking(lane.models, server.labels)]
+            lacks = [self._lack(lane, server, said) for server in fitting or servers]
+            missing = lacking_everywhere(lacks)
             return self._fail_lane(unit, lane, missing) if missing else 0
 
         total = 0
@@ -68,6 +64,14 @@ class Waiting:
         if total:
             await self._queue.ring(Bell.EVENTS)
         return total
+
+    def _lack(
+        self, lane: LaneHead, server: ServerRecord, said: Mapping[str, tuple[Capabilities, datetime]]
+    ) -> tuple[Missing, ...] | None:
+        """None while nothing is known of it."""
+        labels = labels_lacking(lane.models, server.labels)
+        can = _said_since(said.get(server.name), lane.oldest_at, server)
+        return labels or (None if can is None else lacking(lane, self._presets, can, server.labels))
 
     async def expire(self) -> int:
         """End what has waited for too long; how many jobs that were."""

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from cloud.repositories.places import JobPlace
 from cloud.repositories.servers import SEEN_LATELY
 from cloud.repositories.standing import Standing
-from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL
-from cloud.services.residency import staying_s
+from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, SERVER_POOL
+from cloud.services.residency import alike_to, measured_alike, staying_s
 from shared.api.servers import BreakerState, ServerState
 from shared.api.waiting import WaitingReason
 from shared.jobs.state import JobState, is_terminal
-from shared.presets.requirement import Missing
+from shared.presets.requirement import Missing, MissingKind
 
 __all__ = ["JobFacts", "ServerFact", "ServerFacts", "reasons_of_job", "reasons_of_server"]
 
@@ -114,7 +114,8 @@ def _servers(facts: JobFacts) -> Iterator[WaitingReason]:
     if facts.place.lane.pool == BUILTIN_POOL:
         return
     if not facts.servers:
-        yield _reason("no_server", "there is no GPU server for it")
+        where = "" if facts.place.lane.pool == SERVER_POOL else f" in the pool {facts.place.lane.pool}"
+        yield _reason("no_server", f"there is no GPU server for it{where}")
     for fact in facts.servers:
         yield from _why_not(fact, facts)
 
@@ -125,6 +126,9 @@ def _why_not(fact: ServerFact, facts: JobFacts) -> Iterator[WaitingReason]:
     reason = next(_unusable(fact.standing, with_trouble=False), None)
     if reason is not None:
         yield reason
+    elif fact.missing and fact.missing[0].kind is MissingKind.LABEL:
+        labels = ", ".join(item.name for item in fact.missing if item.kind is MissingKind.LABEL)
+        yield _reason("labels", f"{name} is not labelled {labels}, as the job asks", name)
     elif fact.missing:
         lacking = ", ".join(item.name for item in fact.missing)
         yield _reason("lacks", f"{name} lacks {lacking}", name)
@@ -147,7 +151,9 @@ def _for_another(fact: ServerFact, facts: JobFacts) -> str:
     if server.preset_since is None:
         return ""
     held_s = (server.read_at - server.preset_since).total_seconds()
-    left_s = staying_s(server.switches, facts.waiting - {server.preset or ""}) - held_s
+    alike = [other.switches for other in alike_to(server, [it.standing.server for it in facts.servers])]
+    switches = measured_alike(server.switches, alike)
+    left_s = staying_s(switches, facts.waiting - {server.preset or ""}) - held_s
     return f" for another {_span(left_s)}" if left_s > 0 else " until its job is done"
 
 

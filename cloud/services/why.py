@@ -9,7 +9,7 @@ from cloud.repositories.leads import WORKER_ALIVE
 from cloud.repositories.standing import Standing
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Operator, Scope
-from cloud.services.lane_needs import lacking
+from cloud.services.lane_needs import labels_lacking, lacking
 from cloud.services.plans import Plan, entitlements_of
 from cloud.services.waiting_words import (
     JobFacts,
@@ -62,7 +62,7 @@ class Why:
             most_at_work=entitlements_of(Plan(place.plan)).concurrency,
             workers=len(unit.leads.workers(WORKER_ALIVE)),
             servers=[
-                ServerFact(standing=standing, missing=self._missing(place.lane, _can(said, standing)))
+                ServerFact(standing=standing, missing=self._missing(place.lane, said, standing))
                 for standing in unit.standing.of_pools([pool])
             ],
             waiting=frozenset(lane.preset for lane in unit.lanes.backlog([pool]).lanes),
@@ -74,9 +74,9 @@ class Why:
         if server is None:
             raise NotFound(f"there is no server {name}", server=name)
         standing = Standing(server, unit.standing.jobs_at(name))
-        can = _can(unit.servers.capabilities(server.pool), standing)
+        said = unit.servers.capabilities(server.pool)
         lanes = unit.lanes.backlog([server.pool]).lanes
-        lacks = {lane: self._missing(lane, can) for lane in lanes}
+        lacks = {lane: self._missing(lane, said, standing) for lane in lanes}
         first = {item.name: item for missing in lacks.values() for item in missing or ()}
         facts = ServerFacts(
             standing=standing,
@@ -87,10 +87,10 @@ class Why:
         )
         return ServerWhy(server=name, reasons=reasons_of_server(facts))
 
-    def _missing(self, lane: Lane, can: Capabilities | None) -> tuple[Missing, ...] | None:
-        return None if can is None else lacking(lane, self._presets, can)
-
-
-def _can(said: Mapping[str, tuple[Capabilities, object]], standing: Standing) -> Capabilities | None:
-    found = said.get(standing.server.name)
-    return None if found is None else found[0]
+    def _missing(
+        self, lane: Lane, said: Mapping[str, tuple[Capabilities, object]], standing: Standing
+    ) -> tuple[Missing, ...] | None:
+        server = standing.server
+        if server.name not in said:
+            return labels_lacking(lane.models, server.labels) or None
+        return lacking(lane, self._presets, said[server.name][0], server.labels)

@@ -15,7 +15,8 @@ __all__ = ["ACCOUNTS", "API_KEYS", "MEMBERS", "STREAM_TICKETS", "USERS"]
 class AccountRow(SQLModel, table=True):
     """`last_event` numbers the account's events; `served_at` is when a job of it was last claimed.
 
-    Raw graphs are taken where the plan has them and `graphs_allowed` says so too.
+    Raw graphs are taken where the plan has them and `graphs_allowed` says so too. `pool` is of servers
+    that run all of the account's jobs, if it has one.
     """
 
     __tablename__ = "accounts"
@@ -26,6 +27,7 @@ class AccountRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=Moment)
     plan: str = Field(max_length=20)
     graphs_allowed: bool = False
+    pool: str | None = Field(max_length=50, default=None)
 
 
 class UserRow(SQLModel, table=True):

@@ -113,6 +113,7 @@ class AttemptRow(SQLModel, table=True):
     end: str | None = Field(max_length=20, default=None)
     reason: str | None = Field(max_length=50, default=None)
     server_class: str | None = Field(max_length=100, default=None)
+    engine_version: str | None = Field(max_length=100, default=None)
 
 
 class OutputRow(SQLModel, table=True):

@@ -126,6 +126,7 @@ class Fleet:
             server=record.name,
             pools=frozenset({record.pool}),
             runs_at_once=record.capacity,
+            labels=record.labels,
         )
         watch = ServerWatch(
             record=record,

@@ -15,6 +15,7 @@ from cloud.repositories.claims import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
 from cloud.repositories.standing import Scene
 from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.residency import alike_to
 from cloud.services.waiting import Waiting
 from cloud.worker.choose import choose_lane
 from cloud.worker.following import Course
@@ -22,8 +23,8 @@ from cloud.worker.lease import LeaseLost, under_lease
 from cloud.worker.run import AttemptRunner
 from cloud.worker.seat import Seat, can_run
 from cloud.worker.signals import Reason, Signals
-from cloud.worker.watch import Watch
-from shared.engines.base import EngineUnavailable, RunLost
+from cloud.worker.watch import Switches, Watch
+from shared.engines.base import Capabilities, EngineUnavailable, RunLost
 from shared.errors import TransientError
 from shared.failpoints import failpoint
 from shared.presets.bundle import Preset
@@ -147,25 +148,34 @@ class LaneWorker:
         if len(self._running) >= self._seat.runs_at_once:
             able = await self._watch.others()
             idle = [
-                able[other.server.name] for other in others if other.is_idle and other.server.name in able
+                (able[other.server.name], other.server.labels)
+                for other in others
+                if other.is_idle and other.server.name in able
             ]
             lanes = tuple(
-                lane for lane in lanes if not any(can_run(lane, self._presets, can) for can in idle)
+                lane for lane in lanes if not any(can_run(lane, self._presets, *other) for other in idle)
             )
         working = [standing.server for standing in scene.servers if standing.server.takes_work]
         elsewhere = frozenset(
             other.preset for other in working if other.name != server and other.preset is not None
         )
+        mine = next((standing.server for standing in scene.servers if standing.server.name == server), None)
+        alike = () if mine is None else alike_to(mine, [other.server for other in others])
+        switches = tuple(other.switches for other in alike)
         backlog = replace(scene.backlog, lanes=lanes)
-        return await self._claim_from(backlog, max(1, len(working)), elsewhere)
+        return await self._claim_from(backlog, max(1, len(working)), elsewhere, switches)
 
     async def _claim_from(
-        self, backlog: Backlog, servers: int, elsewhere: frozenset[str] = frozenset()
+        self,
+        backlog: Backlog,
+        servers: int,
+        elsewhere: frozenset[str] = frozenset(),
+        alike: Switches = (),
     ) -> Claim | None:
         """A lane whose jobs others took meanwhile, or may not be taken here, is passed over."""
         lanes = await self._runnable(backlog.lanes)
         for _ in range(_CLAIMS_AT_ONCE):
-            residency = self._watch.residency(lanes, elsewhere)
+            residency = self._watch.residency(lanes, elsewhere, alike)
             lane = choose_lane(replace(backlog, lanes=lanes), residency=residency, servers=servers)
             if lane is None:
                 return None
@@ -181,7 +191,7 @@ class LaneWorker:
             return
         capabilities = await self._watch.capabilities()
         asked = await self._attempts.ask_back(
-            self._seat.pools, server, lambda lane: can_run(lane, self._presets, capabilities)
+            self._seat.pools, server, lambda lane: self._can_run(lane, capabilities)
         )
         if asked is not None:
             _log.info("asked_back", job=asked.job_id, server=server)
@@ -189,17 +199,20 @@ class LaneWorker:
     async def _runnable(self, lanes: tuple[LaneHead, ...]) -> tuple[LaneHead, ...]:
         """Those that this seat can run; what no seat can is refused."""
         capabilities = await self._watch.capabilities()
-        others = [lane for lane in lanes if not can_run(lane, self._presets, capabilities)]
+        others = [lane for lane in lanes if not self._can_run(lane, capabilities)]
         now = monotonic()
         strange = [lane for lane in others if self._left.get(_plain(lane), 0.0) <= now]
         if strange:
             capabilities = await self._watch.ask()  # a model may have come meanwhile
         for lane in strange:
             self._left[_plain(lane)] = now + _LEFT_S
-            if not can_run(lane, self._presets, capabilities):
+            if not self._can_run(lane, capabilities):
                 await self._waiting.refuse(lane)
         self._left = {lane: until for lane, until in self._left.items() if until > now}
-        return tuple(lane for lane in lanes if can_run(lane, self._presets, capabilities))
+        return tuple(lane for lane in lanes if self._can_run(lane, capabilities))
+
+    def _can_run(self, lane: Lane, capabilities: Capabilities) -> bool:
+        return can_run(lane, self._presets, capabilities, self._seat.labels)
 
     async def _see_through(self, claim: Claim, signals: Signals, since: float, *, is_cold: bool) -> None:
         course = Course()

@@ -1,7 +1,7 @@
 """One engine of this worker, and what may be sent there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloud.repositories.lanes import Lane
 from cloud.services.lane_needs import lacking
@@ -13,18 +13,22 @@ __all__ = ["Seat", "can_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """`runs_at_once` jobs run there, others wait behind them. `server` is the name of a GPU server."""
+    """`runs_at_once` jobs run there, others wait behind them. `server` is the name of a GPU server,
+    `labels` are those of its operator."""
 
     engine: Engine
     pools: frozenset[str]
     runs_at_once: int
     server: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return self.server or self.engine.name
 
 
-def can_run(lane: Lane, presets: Mapping[str, Preset], capabilities: Capabilities) -> bool:
+def can_run(
+    lane: Lane, presets: Mapping[str, Preset], capabilities: Capabilities, labels: Mapping[str, str]
+) -> bool:
     """Whether nothing is missing for what the lane's jobs need."""
-    return lacking(lane, presets, capabilities) == ()
+    return lacking(lane, presets, capabilities, labels) == ()

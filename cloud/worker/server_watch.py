@@ -16,9 +16,10 @@ from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.lanes import LaneHead
 from cloud.repositories.servers import ServerFacts, ServerRecord
 from cloud.services.leading import Leading
-from cloud.services.residency import staying_s
+from cloud.services.residency import measured_alike, staying_s
 from cloud.worker.choose import Residency
 from cloud.worker.hang import EngineHung
+from cloud.worker.watch import Switches
 from shared.api.servers import BreakerState, ServerState
 from shared.comfy.client import ComfyClient
 from shared.comfy.errors import ServerFaulty, ServerUnreachable
@@ -148,10 +149,12 @@ class ServerWatch:
             self._others_at = monotonic()
         return self._others
 
-    def residency(self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str]) -> Residency:
+    def residency(
+        self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str], alike: Switches = ()
+    ) -> Residency:
         others = {lane.preset for lane in lanes} - {self._held}
         held_s = monotonic() - self._held_since
-        quantum_s = staying_s(self._switches, others)
+        quantum_s = staying_s(measured_alike(self._switches, alike), others)
         return Residency(self._held, held_s, quantum_s, elsewhere - {self._held or ""})
 
     def hold(self, preset: str) -> bool:

@@ -1,13 +1,17 @@
 """What a lane worker asks of whatever looks after its engine."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from cloud.repositories.lanes import LaneHead
+from cloud.repositories.servers import Switch
 from cloud.worker.choose import Residency
 from shared.engines.base import Capabilities, Engine
 from shared.errors import SafelightError
 
-__all__ = ["LocalWatch", "Watch"]
+__all__ = ["LocalWatch", "Switches", "Watch"]
+
+Switches = tuple[Mapping[str, Switch], ...]  # by preset, of some servers
 
 
 class Watch(Protocol):
@@ -33,7 +37,11 @@ class Watch(Protocol):
         """What other servers of the pool can run, as they last said."""
         ...
 
-    def residency(self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str]) -> Residency: ...
+    def residency(
+        self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str], alike: Switches = ()
+    ) -> Residency:
+        """`alike` is what other servers of its class measured."""
+        ...
 
     def hold(self, preset: str) -> bool:
         """The next job is of this preset; true if its models are not there yet."""
@@ -78,7 +86,12 @@ class LocalWatch:
     async def others(self) -> dict[str, Capabilities]:
         return {}
 
-    def residency(self, lanes: tuple[LaneHead, ...], elsewhere: frozenset[str]) -> Residency:  # noqa: ARG002
+    def residency(
+        self,
+        lanes: tuple[LaneHead, ...],  # noqa: ARG002
+        elsewhere: frozenset[str],  # noqa: ARG002
+        alike: Switches = (),  # noqa: ARG002
+    ) -> Residency:
         return Residency()
 
     def hold(self, preset: str) -> bool:  # noqa: ARG002

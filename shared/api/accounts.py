@@ -11,7 +11,7 @@ __all__ = ["Account", "PlanLimits", "Usage"]
 
 class PlanLimits(BaseModel):
     """`jobs_per_month` is None where as many are taken as come. `raw_graphs` counts in whether this
-    account may send them."""
+    account may send them; with `server_labels` a job may choose among the servers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,6 +26,7 @@ class PlanLimits(BaseModel):
     requests_per_minute: int
     priorities: list[Priority]
     raw_graphs: bool
+    server_labels: bool
 
 
 class Usage(BaseModel):

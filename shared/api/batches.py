@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.jobs import JobInput, JobName, PresetId, Priority
+from shared.api.servers import ServerLabels
 
 __all__ = ["Batch", "BatchAccepted", "BatchItem", "BatchPage", "BatchRequest"]
 
@@ -22,7 +23,8 @@ class BatchItem(BaseModel):
 
 
 class BatchRequest(BaseModel):
-    """One preset on each of the items: all are taken, or none. `max_price` is that of one job."""
+    """One preset on each of the items: all are taken, or none. `max_price` is that of one job, and
+    `labels` are asked of the server of each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +36,7 @@ class BatchRequest(BaseModel):
     priority: Priority = Priority.NORMAL
     expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
     max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    labels: Annotated[ServerLabels, Field(max_length=8)] = {}
 
 
 class BatchAccepted(BaseModel):

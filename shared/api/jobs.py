@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared.api.artifacts import Digest, Link
 from shared.api.credits import Receipt
+from shared.api.servers import ServerLabels
 from shared.jobs.events import OutputKind, StageName
 from shared.jobs.state import JobState
 
@@ -66,7 +67,8 @@ class JobRequest(BaseModel):
     it loads is an input named after its place there, like `12.image`.
 
     With `preset_version`, the job is refused where the server has another version; with `max_price`,
-    where it would cost more. It expires if it has waited for `expires_in_s`.
+    where it would cost more. It expires if it has waited for `expires_in_s`. Where the plan allows it,
+    only GPU servers run it that carry all of its `labels`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,7 @@ class JobRequest(BaseModel):
     priority: Priority = Priority.NORMAL
     expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
     max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    labels: Annotated[ServerLabels, Field(max_length=8)] = {}
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -132,7 +135,8 @@ class JobFailure(BaseModel):
 
 
 class Job(BaseModel):
-    """`attempt` is 0 until a worker takes the job. `stage` is set while it is processing.
+    """`attempt` is 0 until a worker takes the job. `stage` is set while it is processing. `priority` is
+    what was asked for, `labels` those that its server must carry.
 
     If it still waits at `expires_at`, it expires. `batch` is the id of the one that it belongs to.
     """
@@ -146,6 +150,8 @@ class Job(BaseModel):
     preset_version: str
     inputs: dict[str, list[JobInput]]
     values: dict[str, JsonValue]
+    priority: Priority
+    labels: dict[str, str]
     attempt: int
     cancelling: bool
     created_at: datetime

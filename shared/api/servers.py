@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 __all__ = [
     "BreakerState",
+    "PoolName",
     "Server",
     "ServerBreaker",
+    "ServerLabels",
     "ServerList",
     "ServerName",
     "ServerRequest",
@@ -18,8 +20,9 @@ __all__ = [
 ]
 
 ServerName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-_Pool = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9-]*$")]
+PoolName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 _Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ServerLabels = dict[_Label, _Label]
 
 
 class ServerState(StrEnum):
@@ -46,9 +49,9 @@ class ServerRequest(BaseModel):
 
     url: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$")]
     name: ServerName | None = None
-    pool: _Pool = "comfy"
+    pool: PoolName = "comfy"
     capacity: Annotated[int, Field(ge=1, le=16)] = 1
-    labels: Annotated[dict[_Label, _Label], Field(max_length=32)] = {}
+    labels: Annotated[ServerLabels, Field(max_length=32)] = {}
     token: Annotated[SecretStr, Field(min_length=1, max_length=4000)] | None = None
 
 

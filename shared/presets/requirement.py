@@ -15,6 +15,7 @@ __all__ = ["Missing", "MissingKind", "match_model", "missing_requirements", "req
 class MissingKind(StrEnum):
     NODE = "node"
     MODEL = "model"
+    LABEL = "label"  # of a server, which its operator gave it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

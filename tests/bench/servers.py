@@ -107,7 +107,12 @@ async def _grown(database: PostgresDatabase) -> list[Figure]:
 
 async def _claims_ms(database: PostgresDatabase) -> float:
     attempts = Attempts(
-        database=database, queue=LocalQueue(), endings=Endings(), rules=AttemptRules(), utcnow=utcnow
+        database=database,
+        queue=LocalQueue(),
+        endings=Endings(),
+        rules=AttemptRules(),
+        presets={},
+        utcnow=utcnow,
     )
     taken = []
     for _ in range(_CLAIMS):

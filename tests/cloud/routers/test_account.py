@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloud.services import plans
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.periods import period_end, period_of
 from cloud.services.plans import Plan, entitlements_of
 from shared.files import digest_bytes
@@ -51,7 +52,7 @@ async def test_account_shows_its_plan(api: Api, client: Client) -> None:
 
 async def test_changed_plan_counts_at_once(api: Api, client: Client) -> None:
     user = await api.factory.users().find("a@example.com")
-    await api.factory.accounts().set_plan(user, Plan.STUDIO)
+    await api.factory.accounts().set_plan(COMMAND_LINE, user, Plan.STUDIO)
     shown = (await client.call("GET", "/account")).json()
     assert (shown["plan"], shown["limits"]["jobs_per_month"]) == ("studio", None)
     balance = (await client.call("GET", "/credits")).json()

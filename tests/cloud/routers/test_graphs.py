@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.plans import Plan
 from tests.cloud.api import Api, Client
 
@@ -16,7 +17,9 @@ GRAPH: dict[str, Any] = {
 
 async def _allowed(api: Api) -> Client:
     client = await api.client("s@example.com", plan=Plan.STUDIO)
-    await api.factory.accounts().allow_graphs(await api.factory.users().find("s@example.com"), allowed=True)
+    await api.factory.accounts().allow_graphs(
+        COMMAND_LINE, await api.factory.users().find("s@example.com"), allowed=True
+    )
     return client
 
 
@@ -75,5 +78,7 @@ async def test_graph_can_be_tried_again_while_it_is_allowed(api: Api) -> None:
     assert again.status_code == 202
     retried = (await client.call("GET", f"/jobs/{again.json()['id']}")).json()
     assert (retried["preset"], retried["retry_of"]) == ("graph", job_id)
-    await api.factory.accounts().allow_graphs(await api.factory.users().find("s@example.com"), allowed=False)
+    await api.factory.accounts().allow_graphs(
+        COMMAND_LINE, await api.factory.users().find("s@example.com"), allowed=False
+    )
     assert (await client.call("POST", f"/jobs/{job_id}/retry")).status_code == 403

@@ -1,6 +1,7 @@
 """Accounts, jobs and attempts to try the services with."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +16,7 @@ from cloud.services.endings import Endings
 from shared.api.events import parse_event
 from shared.ids import new_id
 from shared.jobs.events import JobEvent
+from shared.presets.bundle import Preset
 
 __all__ = ["POOL", "Desk", "utcnow"]
 
@@ -32,11 +34,17 @@ class Desk:
     database: Database
     rules: AttemptRules = field(default_factory=AttemptRules)
     queue: LocalQueue = field(default_factory=LocalQueue)
+    presets: Mapping[str, Preset] = field(default_factory=dict)
 
     @property
     def attempts(self) -> Attempts:
         return Attempts(
-            database=self.database, queue=self.queue, endings=Endings(), rules=self.rules, utcnow=utcnow
+            database=self.database,
+            queue=self.queue,
+            endings=Endings(),
+            rules=self.rules,
+            presets=self.presets,
+            utcnow=utcnow,
         )
 
     async def account(self) -> str:

@@ -117,7 +117,7 @@ def test_what_a_server_lacks_for_a_graph(
 ) -> None:
     lane = Lane("comfy", 0, "a", GRAPH, graph_needs(admitted(diffusion(), [], LIMITS)))
     can = Capabilities(accepts_graphs=True, node_classes=classes, models=models)
-    missing = lacking(lane, {}, can)
+    missing = lacking(lane, {}, can, {})
     assert missing is not None
     names = [item.name for item in missing]
     if lacks is None:

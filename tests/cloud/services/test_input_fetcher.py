@@ -12,6 +12,7 @@ import pytest
 from cloud.repositories.jobs import InputUrl, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
+from cloud.services.callers import COMMAND_LINE
 from cloud.services.plans import Plan
 from shared.files import digest_bytes
 from shared.ids import new_id
@@ -239,7 +240,7 @@ async def test_batch_of_urls_ends_with_what_could_be_had(desk: Desk) -> None:
 
 async def test_graph_of_ones_own_gets_its_file_too(desk: Desk) -> None:
     user = await desk.api.factory.users().find("a@example.com")
-    await desk.api.factory.accounts().allow_graphs(user, allowed=True)
+    await desk.api.factory.accounts().allow_graphs(COMMAND_LINE, user, allowed=True)
     graph = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},

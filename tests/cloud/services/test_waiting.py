@@ -12,6 +12,7 @@ from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.servers import Breaker, NewServer
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Endings
+from cloud.services.lane_needs import with_labels
 from cloud.services.model_choices import model_choices
 from cloud.services.waiting import NO_SERVER, Waiting, lacking_everywhere
 from shared.api.servers import BreakerState, ServerState
@@ -47,9 +48,10 @@ class Hall:
     async def open(self) -> None:
         await self.database.write(lambda unit: unit.accounts.add(self.account, "Test"))
 
-    async def submit(self, model: str) -> str:
+    async def submit(self, model: str, **labels: str) -> str:
         job_id, values = new_id(), resolve_values(PORTRAIT.manifest, {"model": model})
-        lane = Lane("comfy", 0, self.account, "portrait-pro", model_choices(PORTRAIT, values))
+        needs = with_labels(model_choices(PORTRAIT, values), labels)
+        lane = Lane("comfy", 0, self.account, "portrait-pro", needs)
         job = NewJob(
             id=job_id, lane=lane, preset_version="1", preset_digest=PORTRAIT.digest, values=values, inputs={}
         )
@@ -99,9 +101,9 @@ class Hall:
         return [event.kind for event in found]
 
 
-def _server(name: str) -> NewServer:
+def _server(name: str, **labels: str) -> NewServer:
     return NewServer(
-        id=new_id(), name=name, url=f"http://{name}", credential=None, pool="comfy", capacity=1, labels={}
+        id=new_id(), name=name, url=f"http://{name}", credential=None, pool="comfy", capacity=1, labels=labels
     )
 
 
@@ -130,6 +132,30 @@ async def test_missing_node_classes_are_named(hall: Hall) -> None:
     await hall.see("a", "there.ckpt", classes=CLASSES - {"KSampler"})
     assert await hall.refuse() == 1
     assert "KSampler" in ((await hall.job(job_id)).failure_message or "")
+
+
+async def test_labels_that_no_server_carries_any_more_are_named(hall: Hall) -> None:
+    labelled = await hall.submit("there.ckpt", gpu="h200")
+    await hall.database.write(lambda unit: unit.servers.add(_server("labelled", gpu="h200")))
+    await hall.see("plain", "there.ckpt")
+    assert await hall.refuse() == 0  # the labelled one has not said what it has
+    await hall.see("labelled", "there.ckpt")
+    assert await hall.refuse() == 0
+    await hall.database.write(lambda unit: unit.servers.remove("labelled"))
+    assert await hall.refuse() == 1
+    message = (await hall.job(labelled)).failure_message or ""
+    assert message == "no server can run Portrait Pro: the label gpu=h200 is missing"
+
+
+async def test_of_a_server_with_the_labels_the_models_are_named(hall: Hall) -> None:
+    job_id = await hall.submit("nowhere.ckpt", gpu="h200")
+    await hall.database.write(lambda unit: unit.servers.add(_server("labelled", gpu="h200")))
+    await hall.see("plain", "there.ckpt")
+    await hall.see("labelled", "there.ckpt")
+    assert await hall.refuse() == 1
+    message = (await hall.job(job_id)).failure_message or ""
+    assert "nowhere.ckpt" in message
+    assert "label" not in message
 
 
 async def test_nothing_is_refused_while_a_server_was_not_asked(hall: Hall) -> None:

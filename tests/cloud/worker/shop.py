@@ -29,7 +29,7 @@ from cloud.services.breaker import BreakerRules
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.endings import Endings
 from cloud.services.graph_policy import GraphLimits, admitted
-from cloud.services.lane_needs import GRAPH, graph_needs
+from cloud.services.lane_needs import GRAPH, graph_needs, with_labels
 from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
 from cloud.services.servers import Servers
@@ -87,6 +87,7 @@ class Shop:
             queue=self.queue,
             endings=Endings(),
             rules=self.rules,
+            presets=self.presets,
             utcnow=lambda: datetime.now(UTC),
         )
         self.waiting = Waiting(
@@ -179,11 +180,12 @@ class Shop:
         *,
         ring: bool = True,
         values: Mapping[str, JsonValue] = MappingProxyType({}),
+        labels: Mapping[str, str] = MappingProxyType({}),
     ) -> str:
         job_id = new_id()
         digest, size = await self._stored(photo)
         resolved = resolve_values(self.preset.manifest, values)
-        models = model_choices(self.preset, resolved)
+        models = with_labels(model_choices(self.preset, resolved), labels)
         lane = Lane(self.lane_pool, 0, ACCOUNT, self.preset.manifest.id, models)
         job = NewJob(
             id=job_id,

@@ -435,3 +435,30 @@ async def test_switch_times_are_measured(shop: Shop) -> None:
     [switch] = server.switches
     assert switch.preset == server.preset == "portrait-pro"
     assert switch.cold_s is not None
+
+
+async def test_a_job_that_asks_for_a_label_goes_to_the_server_that_carries_it(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    await shop.register(one.url, "one", labels={"gpu": "l4"})
+    await shop.register(two.url, "two", labels={"gpu": "h200", "zone": "eu"})
+    jobs = [await shop.submit(values=FEW | {"seed": seed}, labels={"gpu": "h200"}) for seed in range(4)]
+    async with shop.worker():
+        ended = [await shop.end_of(job) for job in jobs]
+    assert {job.state for job in ended} == {JobState.COMPLETED}
+    assert (one.begun, len(two.begun)) == ([], 4)
+
+
+async def test_a_job_goes_back_to_the_only_server_that_can_run_it(
+    shop: Shop, one: ComfyServer, two: ComfyServer
+) -> None:
+    """However well the others fare."""
+    await shop.register(one.url, "one", labels={"gpu": "l4"})
+    await shop.register(two.url, "two", labels={"gpu": "h200"})
+    two.faults.fail_with = OUT_OF_MEMORY
+    job = await shop.submit(values=FEW, labels={"gpu": "h200"})
+    async with shop.worker():
+        ended = await shop.end_of(job)
+    assert (ended.state, ended.failure_code) == (JobState.FAILED, "out_of_memory")
+    assert [server for server, _, _ in await _attempts(shop, job)] == ["two", "two"]
+    assert one.begun == []

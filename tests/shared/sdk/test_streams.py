@@ -13,7 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from shared.api.events import dump_event
-from shared.api.jobs import Job
+from shared.api.jobs import Job, Priority
 from shared.jobs.events import (
     Cancelled,
     Completed,
@@ -43,6 +43,7 @@ def _progress(fraction: float) -> Progress:
 def _job(state: JobState, *, attempt: int = 1, stage: StageName | None = None) -> Job:
     return Job(
         id="job", state=state, stage=stage, preset="glow", preset_version="1.0.0", inputs={}, values={},
+        priority=Priority.NORMAL, labels={},
         attempt=attempt, cancelling=False, created_at=NOON, started_at=NOON if attempt else None,
         finished_at=NOON, outputs=[], failure=None, retry_of=None, idempotency_key=None,
         price=0, expected_s=None, expires_at=None, batch=None,
