@@ -8,6 +8,8 @@ from shared.errors import UsageError
 
 __all__ = ["InvalidAddress", "ServerAddress", "parse_address"]
 
+_LONGEST_SHOWN = 100
+
 
 class InvalidAddress(UsageError):
     code = "invalid_address"
@@ -35,21 +37,29 @@ def parse_address(url: str) -> ServerAddress:
     """Read what a person writes: "127.0.0.1:8188", "http://gpu.lan:8188/", "https://me:pw@host".
 
     localhost becomes 127.0.0.1: where it resolves to ::1 first, each connection costs two seconds.
+    Raises InvalidAddress.
     """
-    parts = urlsplit(url.strip() if "://" in url else f"http://{url.strip()}")
+    text = url.strip() if "://" in url else f"http://{url.strip()}"
     try:
+        parts = urlsplit(text)
         host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise InvalidAddress(
-            f"{parts.scheme}://{parts.netloc.rpartition('@')[2]} is no address of a ComfyUI server; "
-            "write it like http://127.0.0.1:8188"
-        )
+    except ValueError as error:
+        raise _no_address(text) from error
+    if parts.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in host:
+        raise _no_address(text)
     name = "127.0.0.1" if host == "localhost" else f"[{host}]" if ":" in host else host
     location = name if port is None else f"{name}:{port}"
     basic = None if parts.username is None else _basic(unquote(parts.username), unquote(parts.password or ""))
     return ServerAddress(f"{parts.scheme}://{location}{parts.path.rstrip('/')}", basic)
+
+
+def _no_address(text: str) -> InvalidAddress:
+    """What stands before an @ is not repeated: it may be a password."""
+    scheme, _, rest = text.partition("://")
+    shown = f"{scheme}://{rest.rpartition('@')[2]}".encode("ascii", "backslashreplace").decode()
+    return InvalidAddress(
+        f"{shown[:_LONGEST_SHOWN]} is no address of a ComfyUI server; write it like http://127.0.0.1:8188"
+    )
 
 
 def _basic(user: str, password: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from shared.comfy.address import parse_address
 from shared.comfy.endpoints import Endpoints, UploadedFile
@@ -20,6 +21,7 @@ from shared.comfy.records import Outcome, Place, ServerFile, Sighting, prompt_id
 from shared.comfy.server_facts import ServerFacts, parse_facts
 from shared.comfy.submission import PartlyAccepted, Prompt, Submission
 from shared.comfy.switchboard import Switchboard
+from shared.comfy.untrusted import list_in
 from shared.errors import UsageError
 from shared.ids import new_id
 
@@ -86,7 +88,7 @@ class ComfyClient:
 
     async def models(self, folder: str) -> tuple[str, ...]:
         """File names in one of the server's model folders; none where it has no such folder."""
-        return await self._names(f"/models/{folder}")
+        return await self._names(f"/models/{quote(folder, safe='')}")
 
     async def upload(self, path: Path, *, name: str) -> UploadedFile:
         """Put an input file on the server. `name` is to be made from the content's digest: the
@@ -204,5 +206,5 @@ class ComfyClient:
 
     async def _names(self, path: str) -> tuple[str, ...]:
         answer = await self._endpoints.get(path)
-        listed = answer.data if answer.status == 200 and isinstance(answer.data, list) else []
+        listed = list_in(answer.data) if answer.status == 200 else ()
         return tuple(name for name in listed if isinstance(name, str))

@@ -6,6 +6,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from shared.comfy.graph import GraphError
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = [
@@ -79,66 +80,56 @@ def parse_workflow(data: JsonValue) -> EditorGraph:
     """Read what "Save" writes. Raises GraphError."""
     if not isinstance(data, Mapping) or not is_editor_format(data):
         raise GraphError("this is not a workflow in ComfyUI's editor format")
-    definitions = data.get("definitions")
-    subgraphs = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
     parsed: dict[str, EditorGraph] = {}
-    for definition in subgraphs if isinstance(subgraphs, list) else ():
+    for definition in list_in(object_in(data.get("definitions")).get("subgraphs")):
         if isinstance(definition, Mapping):
             parsed[str(definition.get("id"))] = _parse_graph(definition, parsed)
     return _parse_graph(data, parsed)
 
 
 def _parse_graph(data: Mapping[str, JsonValue], subgraphs: Mapping[str, EditorGraph]) -> EditorGraph:
-    found = [_parse_node(node) for node in _list(data.get("nodes"))]
+    found = [_parse_node(node) for node in list_in(data.get("nodes"))]
     return EditorGraph(
         nodes=MappingProxyType({node.id: node for node in found}),
-        links=MappingProxyType(dict(_parse_link(link) for link in _list(data.get("links")))),
+        links=MappingProxyType(dict(_parse_link(link) for link in list_in(data.get("links")))),
         subgraphs=subgraphs,
     )
 
 
 def _parse_node(data: JsonValue) -> EditorNode:
-    node = _object(data)
+    node = object_in(data)
     node_id, kind = node.get("id"), node.get("type")
     if not isinstance(node_id, int | str) or not isinstance(kind, str):
         raise GraphError("the workflow has a node without an id or a type")
-    mode, title, values = node.get("mode"), node.get("title"), node.get("widgets_values")
+    mode, values = node.get("mode"), node.get("widgets_values")
     return EditorNode(
         id=str(node_id),
         type=kind,
-        title=title if isinstance(title, str) else None,
+        title=text_in(node.get("title")),
         mode=mode if isinstance(mode, int) else NodeMode.ALWAYS,
-        inputs=tuple(_parse_slot(slot) for slot in _list(node.get("inputs"))),
-        output_types=tuple(str(_object(slot).get("type")) for slot in _list(node.get("outputs"))),
+        inputs=tuple(_parse_slot(slot) for slot in list_in(node.get("inputs"))),
+        output_types=tuple(str(object_in(slot).get("type")) for slot in list_in(node.get("outputs"))),
         values=values if isinstance(values, list | Mapping) else (),
     )
 
 
 def _parse_slot(data: JsonValue) -> EditorSlot:
-    slot = _object(data)
-    link, widget = slot.get("link"), _object(slot.get("widget")).get("name")
+    slot = object_in(data)
+    link = slot.get("link")
     return EditorSlot(
         name=str(slot.get("name")),
         type=str(slot.get("type")),
         link=link if isinstance(link, int) else None,
-        widget=widget if isinstance(widget, str) else None,
+        widget=text_in(object_in(slot.get("widget")).get("name")),
     )
 
 
 def _parse_link(data: JsonValue) -> tuple[int, EditorLink]:
     """A list [id, origin, slot, target, slot, type], or in newer files an object."""
     keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
-    parts = [data.get(key) for key in keys] if isinstance(data, Mapping) else _list(data)[:5]
+    parts = [data.get(key) for key in keys] if isinstance(data, Mapping) else list_in(data)[:5]
     match parts:
         case [int(number), origin, int(origin_slot), target, int(target_slot)]:
             return number, EditorLink(str(origin), origin_slot, str(target), target_slot)
         case _:
             raise GraphError("the workflow has a link that cannot be read")
-
-
-def _object(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: JsonValue) -> Sequence[JsonValue]:
-    return value if isinstance(value, list) else ()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from shared.comfy.untrusted import object_in, text_in
 from shared.errors import JsonValue, UsageError
 
 __all__ = ["Graph", "GraphError", "InputValue", "Link", "Node", "parse_graph"]
@@ -67,12 +68,10 @@ def _parse_node(node_id: str, data: JsonValue) -> Node:
     inputs = data.get("inputs", {})
     if not isinstance(inputs, Mapping):
         raise GraphError(f"the inputs of node {node_id} ({class_type}) are not an object", node=node_id)
-    meta = data.get("_meta")
-    title = meta.get("title") if isinstance(meta, Mapping) else None
     return Node(
         class_type=class_type,
         inputs=MappingProxyType({name: _parse_value(value) for name, value in inputs.items()}),
-        title=title if isinstance(title, str) else None,
+        title=text_in(object_in(data.get("_meta")).get("title")),
     )
 
 

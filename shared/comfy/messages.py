@@ -10,6 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = [
@@ -97,11 +98,10 @@ class TreeProgress:
 
     def finished(self) -> frozenset[str]:
         """The nodes that are done."""
-        nodes = _data(self.text).get("nodes")
         return frozenset(
             name
-            for name, state in (nodes.items() if isinstance(nodes, Mapping) else ())
-            if isinstance(state, Mapping) and state.get("state") == "finished"
+            for name, state in object_in(_data(self.text).get("nodes")).items()
+            if object_in(state).get("state") == "finished"
         )
 
 
@@ -206,14 +206,12 @@ def _from_object(kind: JsonValue, data: Mapping[str, JsonValue], text: str) -> W
         case "execution_start":
             message = ExecutionStarted(prompt_id)
         case "execution_cached":
-            nodes = data.get("nodes")
-            named = nodes if isinstance(nodes, list) else ()
-            message = ExecutionCached(prompt_id, frozenset(name for name in named if isinstance(name, str)))
+            nodes = list_in(data.get("nodes"))
+            message = ExecutionCached(prompt_id, frozenset(name for name in nodes if isinstance(name, str)))
         case "executing" if node is None:
             message = PromptOver(prompt_id)
         case "executing" if isinstance(node, str):
-            shown = data.get("display_node")
-            message = NodeStarted(prompt_id, shown if isinstance(shown, str) else node)
+            message = NodeStarted(prompt_id, text_in(data.get("display_node")) or node)
         case "executed" if isinstance(node, str):
             message = Executed(prompt_id, node)
         case "progress" if isinstance(node, str):
@@ -228,9 +226,7 @@ def _from_object(kind: JsonValue, data: Mapping[str, JsonValue], text: str) -> W
 
 
 def _status(data: Mapping[str, JsonValue]) -> WireMessage:
-    status = data.get("status")
-    info = status.get("exec_info") if isinstance(status, Mapping) else None
-    queued = info.get("queue_remaining") if isinstance(info, Mapping) else None
+    queued = object_in(object_in(data.get("status")).get("exec_info")).get("queue_remaining")
     return ServerStatus(queued if isinstance(queued, int) else 0)
 
 
@@ -250,10 +246,8 @@ def _described_preview(header: bytes, image: bytes) -> WireMessage:
         return _IGNORED
     if not isinstance(facts, dict) or not isinstance(facts.get("prompt_id"), str):
         return _IGNORED
-    node = facts.get("display_node_id") or facts.get("node_id")
-    return _preview(
-        facts.get("image_type"), image, facts["prompt_id"], node if isinstance(node, str) else None
-    )
+    node = text_in(facts.get("display_node_id") or facts.get("node_id"))
+    return _preview(facts.get("image_type"), image, facts["prompt_id"], node)
 
 
 def _preview(media_type: JsonValue, image: bytes, prompt_id: str | None, node: str | None) -> WireMessage:
@@ -266,7 +260,7 @@ def _preview(media_type: JsonValue, image: bytes, prompt_id: str | None, node: s
 
 def _data(text: str) -> Mapping[str, JsonValue]:
     try:
-        data = json.loads(text).get("data")
-    except (ValueError, RecursionError, AttributeError):
+        message = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
-    return data if isinstance(data, Mapping) else {}
+    return object_in(object_in(message).get("data"))

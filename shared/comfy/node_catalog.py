@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from shared.comfy.errors import ServerFaulty
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = ["InputSpec", "NodeCatalogue", "NodeClass", "parse_catalogue"]
@@ -48,7 +49,6 @@ class NodeClass:
     inputs: Mapping[str, InputSpec]
     outputs: tuple[str, ...]
     is_output: bool
-    paid: bool = False  # runs at the vendor's servers for credits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +81,22 @@ def _parse_class(name: str, entry: Mapping[str, JsonValue]) -> NodeClass:
     order = entry.get("input_order")
     inputs: dict[str, InputSpec] = {}
     for section in ("required", "optional"):
-        specs = _object(declared).get(section)
-        for input_name in _ordered(_object(specs), _object(order).get(section)):
-            spec = _parse_input(input_name, _object(specs)[input_name], required=section == "required")
+        specs = object_in(declared).get(section)
+        for input_name in _ordered(object_in(specs), object_in(order).get(section)):
+            spec = _parse_input(input_name, object_in(specs)[input_name], required=section == "required")
             if spec is not None:
                 inputs[input_name] = spec
-    outputs = entry.get("output")
     return NodeClass(
         name=name,
-        display_name=_text(entry.get("display_name")) or name,
+        display_name=text_in(entry.get("display_name")) or name,
         inputs=MappingProxyType(inputs),
-        outputs=tuple(_type_name(kind) for kind in outputs) if isinstance(outputs, list) else (),
+        outputs=tuple(_type_name(kind) for kind in list_in(entry.get("output"))),
         is_output=entry.get("output_node") is True,
-        paid=entry.get("api_node") is True,
     )
 
 
 def _ordered(specs: Mapping[str, JsonValue], order: JsonValue) -> Sequence[str]:
-    listed = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    listed = [name for name in list_in(order) if isinstance(name, str)]
     known = [name for name in listed if name in specs]
     return [*known, *(name for name in specs if name not in known)]
 
@@ -107,7 +105,7 @@ def _parse_input(name: str, spec: JsonValue, *, required: bool) -> InputSpec | N
     if not isinstance(spec, list) or not spec:
         return None
     kind = spec[0]
-    options = _object(spec[1]) if len(spec) > 1 else {}
+    options = object_in(spec[1]) if len(spec) > 1 else {}
     choices = kind if isinstance(kind, list) else options.get("options")
     return InputSpec(
         name=name,
@@ -126,14 +124,6 @@ def _parse_input(name: str, spec: JsonValue, *, required: bool) -> InputSpec | N
 
 def _type_name(kind: JsonValue) -> str:
     return "COMBO" if isinstance(kind, list) else str(kind)
-
-
-def _object(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _number(value: JsonValue) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = [
@@ -93,44 +94,45 @@ Sighting = Place | Outcome
 
 def parse_outcome(entry: JsonValue) -> Outcome:
     """Read a history entry. An error among the messages counts, whatever the status line claims."""
-    record = _object(entry)
-    status = _object(record.get("status"))
+    record = object_in(entry)
+    status = object_in(record.get("status"))
     messages = dict(_messages(status.get("messages")))
     failure = messages.get("execution_error")
     if failure is not None:
         return NodeFailure(
-            node=_text(failure.get("node_id")),
-            class_type=_text(failure.get("node_type")),
-            exception=_text(failure.get("exception_type")) or "",
-            message=_text(failure.get("exception_message")) or "",
+            node=text_in(failure.get("node_id")),
+            class_type=text_in(failure.get("node_type")),
+            exception=text_in(failure.get("exception_type")) or "",
+            message=text_in(failure.get("exception_message")) or "",
         )
     if "execution_interrupted" in messages:
         return Interrupted()
     if status.get("status_str") == "error":
         return NodeFailure(node=None, class_type=None, exception="", message="")
-    return Succeeded(tuple(_outputs(_object(record.get("outputs")))))
+    return Succeeded(tuple(_outputs(object_in(record.get("outputs")))))
 
 
 def parse_place(queue: JsonValue, prompt_id: str) -> Place:
     """Where a prompt stands in GET /queue."""
     for key, place in (("queue_running", Place.RUNNING), ("queue_pending", Place.PENDING)):
-        if prompt_id in prompt_ids(_object(queue).get(key)):
+        if prompt_id in prompt_ids(object_in(queue).get(key)):
             return place
     return Place.ABSENT
 
 
 def prompt_ids(items: JsonValue) -> tuple[str, ...]:
     """Of a list in GET /queue; what is none is passed over."""
-    listed = items if isinstance(items, list) else ()
     return tuple(
-        item[1] for item in listed if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
+        item[1]
+        for item in list_in(items)
+        if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
     )
 
 
 def _messages(value: JsonValue) -> list[tuple[str, Mapping[str, JsonValue]]]:
     return [
-        (item[0], _object(item[1]))
-        for item in (value if isinstance(value, list) else ())
+        (item[0], object_in(item[1]))
+        for item in list_in(value)
         if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)
     ]
 
@@ -140,8 +142,8 @@ def _outputs(outputs: Mapping[str, JsonValue]) -> list[ServerFile | ServerText]:
     found: list[ServerFile | ServerText] = []
     for node, groups in outputs.items():
         index = 0
-        for group, items in _object(groups).items():
-            for item in items if isinstance(items, list) else ():
+        for group, items in object_in(groups).items():
+            for item in list_in(items):
                 parsed = _output(node, index, group, item)
                 if parsed is not None:
                     found.append(parsed)
@@ -152,7 +154,7 @@ def _outputs(outputs: Mapping[str, JsonValue]) -> list[ServerFile | ServerText]:
 def _output(node: str, index: int, group: str, item: JsonValue) -> ServerFile | ServerText | None:
     if isinstance(item, str) and group == "text":
         return ServerText(node=node, index=index, text=item)
-    facts = _object(item)
+    facts = object_in(item)
     filename = facts.get("filename")
     if not isinstance(filename, str) or not filename:
         return None
@@ -161,14 +163,6 @@ def _output(node: str, index: int, group: str, item: JsonValue) -> ServerFile | 
         index=index,
         group=group,
         filename=filename,
-        subfolder=_text(facts.get("subfolder")) or "",
-        type=_text(facts.get("type")) or "output",
+        subfolder=text_in(facts.get("subfolder")) or "",
+        type=text_in(facts.get("type")) or "output",
     )
-
-
-def _object(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) else None

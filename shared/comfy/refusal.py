@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from shared.comfy.errors import NodeProblem, PromptRefused
 from shared.comfy.graph import Graph
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = ["refusal_from"]
@@ -29,15 +30,15 @@ _OVERALL = {
 
 def refusal_from(answer: JsonValue, graph: Graph) -> PromptRefused:
     """From the body of a 400, or of a 200 that took only some outputs. Tracebacks stay behind."""
-    body = _object(answer)
-    node_errors = _object(body.get("node_errors"))
+    body = object_in(answer)
+    node_errors = object_in(body.get("node_errors"))
     problems = tuple(
         problem
         for node, entry in node_errors.items()
-        for problem in _node_problems(node, _object(entry), graph)
+        for problem in _node_problems(node, object_in(entry), graph)
     )
     if not problems:
-        problems = (_overall_problem(_object(body.get("error")), graph),)
+        problems = (_overall_problem(object_in(body.get("error")), graph),)
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return PromptRefused(
@@ -50,17 +51,16 @@ def refusal_from(answer: JsonValue, graph: Graph) -> PromptRefused:
 
 
 def _node_problems(node: str, entry: Mapping[str, JsonValue], graph: Graph) -> list[NodeProblem]:
-    errors = entry.get("errors")
     return [
-        _node_problem(node, _object(error), _text(entry.get("class_type")) or _class_of(graph, node))
-        for error in (errors if isinstance(errors, list) else ())
+        _node_problem(node, object_in(error), text_in(entry.get("class_type")) or _class_of(graph, node))
+        for error in list_in(entry.get("errors"))
     ]
 
 
 def _node_problem(node: str, error: Mapping[str, JsonValue], class_type: str | None) -> NodeProblem:
-    kind = _text(error.get("type")) or "unknown"
-    facts = _object(error.get("extra_info"))
-    name = None if kind in _INNER else _text(facts.get("input_name"))
+    kind = text_in(error.get("type")) or "unknown"
+    facts = object_in(error.get("extra_info"))
+    name = None if kind in _INNER else text_in(facts.get("input_name"))
     reason = _REASONS.get(kind, "the server could not check it; are its links right?")
     value = facts.get("received_value")
     shown = f" ({value})" if isinstance(value, str | int | float) and len(str(value)) <= 80 else ""
@@ -74,10 +74,10 @@ def _node_problem(node: str, error: Mapping[str, JsonValue], class_type: str | N
 
 
 def _overall_problem(error: Mapping[str, JsonValue], graph: Graph) -> NodeProblem:
-    kind = _text(error.get("type")) or "unknown"
-    details = _text(error.get("details")) or ""
-    extra = _object(error.get("extra_info"))
-    node = _text(extra.get("node_id")) or _quoted_node(details)
+    kind = text_in(error.get("type")) or "unknown"
+    details = text_in(error.get("details")) or ""
+    extra = object_in(error.get("extra_info"))
+    node = text_in(extra.get("node_id")) or _quoted_node(details)
     if node is not None and node in graph.nodes:
         class_type = graph.nodes[node].class_type
         return NodeProblem(
@@ -97,11 +97,3 @@ def _quoted_node(details: str) -> str | None:
 
 def _class_of(graph: Graph, node: str) -> str | None:
     return graph.nodes[node].class_type if node in graph.nodes else None
-
-
-def _object(value: JsonValue) -> Mapping[str, JsonValue]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) else None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
 
 __all__ = ["ServerFacts", "parse_facts"]
@@ -30,11 +31,9 @@ class ServerFacts:
 
 def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFacts:
     """From /system_stats and /features (which old servers do not have)."""
-    system, devices = stats.get("system"), stats.get("devices")
-    first = devices[0] if isinstance(devices, list) and devices else None
-    version = system.get("comfyui_version") if isinstance(system, Mapping) else None
+    first = next(iter(list_in(stats.get("devices"))), None)
     return ServerFacts(
-        version=version if isinstance(version, str) else None,
+        version=text_in(object_in(stats.get("system")).get("comfyui_version")),
         device=_device(first),
         memory_bytes=_count(first, "vram_total"),
         memory_free_bytes=_count(first, "vram_free"),
@@ -44,10 +43,10 @@ def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFa
 
 def _device(facts: JsonValue) -> str | None:
     """ "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync" without what differs between equal ones."""
-    name = facts.get("name") if isinstance(facts, Mapping) else None
-    return re.sub(r"^\w+:\d+ ", "", name).partition(" : ")[0].strip() if isinstance(name, str) else None
+    name = text_in(object_in(facts).get("name"))
+    return None if name is None else re.sub(r"^\w+:\d+ ", "", name).partition(" : ")[0].strip()
 
 
 def _count(facts: JsonValue, key: str) -> int | None:
-    value = facts.get(key) if isinstance(facts, Mapping) else None
+    value = object_in(facts).get(key)
     return value if isinstance(value, int) else None

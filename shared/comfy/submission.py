@@ -11,6 +11,7 @@ from shared.comfy.lookout import Lookout
 from shared.comfy.patience import Patience
 from shared.comfy.records import Place
 from shared.comfy.refusal import refusal_from
+from shared.comfy.untrusted import object_in
 from shared.errors import JsonValue
 
 __all__ = ["PartlyAccepted", "Prompt", "Submission"]
@@ -74,7 +75,7 @@ class Submission:
         return await self._lookout.sight(prompt_id) is not Place.ABSENT
 
     async def _judge(self, answer: Answer, prompt: Prompt) -> None:
-        body = answer.data if isinstance(answer.data, Mapping) else {}
+        body = object_in(answer.data)
         if answer.status == 200 and "prompt_id" in body:
             await self._judge_acceptance(body, prompt)
             return

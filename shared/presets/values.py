@@ -77,7 +77,7 @@ def parse_text(parameter: Parameter, text: str) -> JsonValue:
 
 def _whole(parameter: Parameter, value: JsonValue) -> int:
     number = _real(parameter, value)
-    if number != int(number):
+    if number != int(number) or (isinstance(value, float) and not value.is_integer()):
         raise _wrong(parameter, "must be a whole number")
     return int(number)
 

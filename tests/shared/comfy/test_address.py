@@ -29,7 +29,15 @@ def test_the_socket_has_the_same_security() -> None:
     assert parse_address("gpu:8188").socket_url("x") == "ws://gpu:8188/ws?clientId=x"
 
 
-@pytest.mark.parametrize("written", ["ftp://x", "http://", "http://x:port", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", "ftp://x", "http://", "http://x:port", "http://x:99999", "file:///etc/passwd", "http://[::1",
+        "http://a b", "http://\x01", "http://x/\na", "http://\ud800", "http://me\ud800:pw@x",
+    ],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(written: str) -> None:
-    with pytest.raises(InvalidAddress):
+    with pytest.raises(InvalidAddress, match=r"write it like http://127\.0\.0\.1:8188") as refused:
         parse_address(written)
+    assert "pw" not in refused.value.message
+    assert refused.value.message.isascii()

@@ -50,6 +50,7 @@ def test_good_values(declared: Parameter, given_value: JsonValue, result: JsonVa
     [
         (parameter(T.INT), True),
         (parameter(T.INT), 1.5),
+        (parameter(T.INT, min=0, max=100, step=1), 0.1),
         (parameter(T.INT, max=5), 6),
         (parameter(T.INT), "5"),
         (parameter(T.INT), 10**400),
