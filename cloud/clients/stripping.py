@@ -1,13 +1,15 @@
-"""Pictures without what was written beside their pixels: EXIF, GPS, XMP, comments and prompt texts.
+"""Files without what was written beside their pixels or sound: EXIF, GPS, XMP, comments, prompt texts.
 
 What is known to belong to the picture is kept, and everything else is left out, so that metadata
 of a kind that nobody has met goes too. Pixels are copied, not compressed anew, where the format is
-one of PNG, JPEG, WebP and GIF; what has another format becomes a PNG.
+one of PNG, JPEG, WebP and GIF; what a user sent in another format becomes a PNG. Of what a server
+saved in other formats, moving pictures and sound among them, the texts are blanked where they lie.
 """
 
 import io
 import mmap
 import re
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,10 +18,15 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps
 
+from cloud.clients.blanked_audio import blank_flac, blank_mp3, blank_ogg, blank_wav
+from cloud.clients.blanked_glb import blank_glb
+from cloud.clients.blanked_heif import blank_heif
+from cloud.clients.blanked_pictures import blank_bmp, blank_tiff
+from cloud.clients.blanked_video import blank_matroska, blank_mp4
 from shared.errors import UsageError
 from shared.media import MediaLimits, open_image, probe_image
 
-__all__ = ["COPIED_TYPES", "CannotStrip", "copy_without_texts", "strip_picture"]
+__all__ = ["CLEANED_TYPES", "CannotStrip", "copy_without_texts", "strip_picture"]
 
 _ORIENTATION = 0x0112
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -47,8 +54,25 @@ def strip_picture(source: Path, target: BinaryIO, limits: MediaLimits) -> None:
 
 
 def copy_without_texts(source: Path, target: BinaryIO, media_type: str) -> None:
-    """For what a server saved, which has no orientation; `media_type` is one of COPIED_TYPES."""
-    _copy(source, target, media_type, orientation=1)
+    """For what a server saved, which has no orientation; `media_type` is one of CLEANED_TYPES.
+
+    `target` has a path, and is empty. Raises CannotStrip.
+    """
+    if media_type in _COPIES:
+        _copy(source, target, media_type, orientation=1)
+    else:
+        _blanked_copy(source, target, _BLANKERS[media_type])
+
+
+def _blanked_copy(source: Path, target: BinaryIO, blank: Callable[[mmap.mmap], None]) -> None:
+    with source.open("rb") as file:
+        shutil.copyfileobj(file, target)
+    target.flush()
+    with Path(target.name).open("r+b") as copy, mmap.mmap(copy.fileno(), 0) as data:
+        try:
+            blank(data)
+        except (IndexError, AttributeError, ValueError, struct.error, RecursionError) as error:
+            raise CannotStrip("the file's structure cannot be followed; save it anew") from error
 
 
 def _copy(source: Path, target: BinaryIO, media_type: str, orientation: int) -> None:
@@ -194,4 +218,18 @@ _COPIES: Mapping[str, Callable[[mmap.mmap, int], Iterator[bytes]]] = {
     "image/webp": _webp,
     "image/gif": _gif,
 }
-COPIED_TYPES = frozenset(_COPIES)
+_BLANKERS: Mapping[str, Callable[[mmap.mmap], None]] = {
+    "audio/flac": blank_flac,
+    "audio/mp4": blank_mp4,
+    "audio/mpeg": blank_mp3,
+    "audio/ogg": blank_ogg,
+    "audio/wav": blank_wav,
+    "image/avif": blank_heif,
+    "image/bmp": blank_bmp,
+    "image/heic": blank_heif,
+    "image/tiff": blank_tiff,
+    "model/gltf-binary": blank_glb,
+    "video/mp4": blank_mp4,
+    "video/webm": blank_matroska,
+}
+CLEANED_TYPES = frozenset(_COPIES) | frozenset(_BLANKERS)

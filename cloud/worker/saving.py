@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from cloud.clients.blob import BlobStore, BlobUnavailable, artifact_key
-from cloud.clients.stripping import COPIED_TYPES, copy_without_texts
+from cloud.clients.stripping import CLEANED_TYPES, copy_without_texts
 from cloud.repositories.claims import Claim
 from shared.engines.base import Engine, OutputRejected, Ticket
 from shared.failpoints import failpoint
@@ -42,7 +42,7 @@ class OutputSaver:
     ) -> Output:
         """Store the output's bytes under their digest; doing it again is no error.
 
-        Answers what was stored: a picture loses what the server wrote beside its pixels. Such a one
+        Answers what was stored: a file loses what the server wrote beside its pixels or sound. Such a one
         is announced before it is stored. Raises OutputRejected, BlobUnavailable after some tries, and
         what `fetch` raises.
         """
@@ -98,4 +98,4 @@ async def _fetch(engine: Engine, ticket: Ticket, output: Output, file: BinaryIO,
 
 
 def _is_cleaned(engine: Engine, output: Output) -> bool:
-    return engine.name in _WRITES_PROMPTS and output.media_type in COPIED_TYPES
+    return engine.name in _WRITES_PROMPTS and output.media_type in CLEANED_TYPES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from cloud.clients.stripping import COPIED_TYPES, copy_without_texts, strip_picture
+from cloud.clients.stripping import CLEANED_TYPES, copy_without_texts, strip_picture
 from shared.media import DEFAULT_INPUT_LIMITS, verify_image
 
 CANARY = b"canary-prompt-canary"
@@ -106,7 +106,7 @@ def test_copy_shows_the_same_and_tells_nothing(tmp_path: Path, make: Callable[[]
     with copy.open("wb") as file:
         strip_picture(source, file, DEFAULT_INPUT_LIMITS)
 
-    assert verify_image(copy, DEFAULT_INPUT_LIMITS).media_type in COPIED_TYPES
+    assert verify_image(copy, DEFAULT_INPUT_LIMITS).media_type in CLEANED_TYPES
     assert _frames(copy) == _frames(source)
     assert CANARY not in copy.read_bytes()
     with Image.open(copy) as image:
