@@ -20,7 +20,7 @@ from shared.ids import new_id
 __all__ = ["Customers", "Errand", "Promise", "errands"]
 
 MODEL = "random_sd15_fp16.safetensors"
-_WITHIN_S = 150.0
+_WITHIN_S = 240.0
 _AT_ONCE = 6
 
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
 from tests.chaos.places import failpoints
 from tests.chaos.site import LEASE_S, Site
 
@@ -143,10 +141,9 @@ class Injector:
             self._later(1.0, self._site.redis.start)
 
     def _sessions(self, _fault: Fault, _what: str) -> None:
-        with contextlib.suppress(OSError, asyncpg.PostgresError):
-            self._site.query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'safelight'"
-            )
+        self._site.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'safelight'"
+        )
 
     def _postgres(self, _fault: Fault, _what: str) -> None:
         begun = time.time()

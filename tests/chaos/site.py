@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -21,9 +22,11 @@ from tests.support.redis import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.zygote import ForkedProcess, Zygote
 
-__all__ = ["LEASE_S", "Site", "open_site"]
+__all__ = ["DATABASE_AWAY", "LEASE_S", "Site", "open_site"]
 
 LEASE_S = 6.0
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_PATIENCE_S = 120.0
 _APIS, _WORKERS = 2, 3
 _QUICK = {
     "LEASE_S": str(LEASE_S),
@@ -109,11 +112,20 @@ class Site:
         return log.read_text()
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Raises OSError or PostgresError while the database is away."""
-        [rows] = self.queries([statement], *values)
-        return rows
+        """However long the database is away, or has much to do."""
+        until = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                [rows] = self.queries([statement], *values)
+            except DATABASE_AWAY:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+            else:
+                return rows
 
     def queries(self, statements: Sequence[str], *values: object) -> list[list[tuple[Any, ...]]]:
+        """Raises what DATABASE_AWAY says."""
         return asyncio.run(self._queried(statements, values))
 
     def close(self) -> None:
@@ -126,7 +138,7 @@ class Site:
         self, statements: Sequence[str], values: tuple[object, ...]
     ) -> list[list[tuple[Any, ...]]]:
         dsn = self._database.replace("+asyncpg", "")
-        connection = await asyncpg.connect(dsn, timeout=5, server_settings={"application_name": "auditor"})
+        connection = await asyncpg.connect(dsn, timeout=10, server_settings={"application_name": "auditor"})
         try:
             return [[tuple(row) for row in await connection.fetch(one, *values)] for one in statements]
         finally:

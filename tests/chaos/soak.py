@@ -19,21 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from shared.files import digest_bytes
 from tests.chaos.customers import Customers, errands
 from tests.chaos.faults import Injector, schedule
 from tests.chaos.invariants import ALWAYS, AT_REST
-from tests.chaos.site import Site, open_site
+from tests.chaos.site import DATABASE_AWAY, Site, open_site
 
 __all__ = ["main"]
 
 _PLANS = ("studio", "studio", "creator")
 _SAMPLE_S = 1.0
-_REST_S = 150.0
-_RECOVERY_S = 45.0  # a lease, a turn of the reaper, and a machine that has much to do
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_READY_S = 300.0
+_REST_S = 150.0  # in which nothing ends
+_TAKEN_BACK_S = 45.0  # a lease, a turn of the reaper, and a machine that has much to do
+_RECOVERY_S = 120.0  # and until a server is free that may itself be killed
 _ENDED = ("completed", "failed", "cancelled", "expired")
 _DOWNLOADS = 25
 
@@ -53,7 +52,7 @@ class Auditor:
     def ask(self, questions: Mapping[str, str]) -> None:
         try:
             answers = self.site.queries([f"{question} LIMIT 5" for question in questions.values()])
-        except _AWAY:
+        except DATABASE_AWAY:
             return
         self.samples += 1
         for what, rows in zip(questions, answers, strict=True):
@@ -113,21 +112,23 @@ def _soak(site: Site, *, seed: int, jobs: int, faults: int) -> dict[str, Any]:
 
 
 def _until_ready(site: Site) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + _READY_S
     while len(site.query("SELECT name FROM servers WHERE led_by IS NOT NULL AND said_at IS NOT NULL")) < 2:
         assert time.monotonic() < until, "\n".join(path.read_text()[-1500:] for path in site.logs())
         time.sleep(0.2)
 
 
 def _stuck_at_rest(site: Site) -> list[str]:
-    """The jobs that have no end after a time in which nothing more is done to them."""
-    until = time.monotonic() + _REST_S
+    """The jobs that have no end, and events that are not told, after a time in which nothing was done."""
+    left, until = -1, 0.0
     while True:
         site.revive()
         waiting = site.query("SELECT id FROM jobs WHERE finished_at IS NULL")
         untold = site.query("SELECT id FROM events WHERE published_at IS NULL")
         if not waiting and not untold:
             return []
+        if (count := len(waiting) + len(untold)) != left:
+            left, until = count, time.monotonic() + _REST_S
         if time.monotonic() > until:
             return [str(row[0]) for row in (*waiting, *untold)]
         time.sleep(0.3)
@@ -152,7 +153,8 @@ def _report(
         "damaged_outputs": _damaged(site, customers),
         "wasted_attempts": _wasted(site, injector),
         "attempts": _attempts(site),
-        "recovery_p99_s": _p99(recoveries),
+        "taken_back_p99_s": _p99([taken_back for taken_back, _ in recoveries]),
+        "recovery_p99_s": _p99([claimed for _, claimed in recoveries]),
         "recoveries": len(recoveries),
         "invariant_violations": auditor.found,
         "invariant_samples": auditor.samples,
@@ -169,8 +171,9 @@ def _broken(report: Mapping[str, Any]) -> list[str]:
         "damaged_outputs", "wasted_attempts", "invariant_violations", "client_troubles",
     )  # fmt: skip
     broken = [name for name in promises if report[name]]
-    if (report["recovery_p99_s"] or 0) > _RECOVERY_S:
-        broken.append("recovery_p99_s")
+    for what, most_s in {"taken_back_p99_s": _TAKEN_BACK_S, "recovery_p99_s": _RECOVERY_S}.items():
+        if (report[what] or 0) > most_s:
+            broken.append(what)
     if not report["jobs"] or not report["invariant_samples"]:
         broken.append("jobs")
     return broken
@@ -223,15 +226,15 @@ def _damaged(site: Site, customers: Customers) -> list[str]:
     ]
 
 
-def _recoveries(site: Site, injector: Injector) -> list[float]:
-    """From the death of a worker to the next claim of what it had, in seconds."""
+def _recoveries(site: Site, injector: Injector) -> list[tuple[float, float]]:
+    """From the death of a worker until what it had was taken back, and claimed again, in seconds."""
     rows = site.query(
         "SELECT a.worker, extract(epoch FROM a.claimed_at)::float, extract(epoch FROM a.ended_at)::float,"
         " extract(epoch FROM n.claimed_at)::float FROM attempts a"
         " JOIN attempts n ON n.job_id = a.job_id AND n.attempt = a.attempt + 1 WHERE a.\"end\" = 'lost'"
     )
     return [
-        next_claimed_at - death.at
+        (ended_at - death.at, next_claimed_at - death.at)
         for worker, claimed_at, ended_at, next_claimed_at in rows
         for death in injector.deaths
         if death.pid == _pid(worker) and claimed_at <= death.at <= ended_at
