@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from cloud.clients.broadcast import AtOnce, Broadcast, Message, Watcher
+from cloud.clients.broadcast import AtOnce, Broadcast, Heap, Message, Watcher
 from cloud.errors import EventsGone, NotFound
 from cloud.repositories.database import Database
 from cloud.repositories.events import LastingEvent
 from cloud.services.callers import Caller
 from cloud.services.stream_door import StreamDoor
 from shared.api.events import TERMINAL_EVENTS
+from shared.errors import TransientError
 from shared.jobs.state import is_terminal
 
 __all__ = ["EventStreams", "Frame", "TextAtOnce"]
@@ -103,7 +104,10 @@ class EventStreams:
         async def ask() -> bool:
             return await self._database.read(lambda unit: unit.keys.is_usable(key_id))
 
-        return await self._door.usable_keys.get(key_id, ask, fresh_s=self._look_every_s / 2)
+        try:
+            return await self._door.usable_keys.get(key_id, ask, fresh_s=self._look_every_s / 2)
+        except TransientError:
+            return True  # until the database can be asked
 
     async def _to_the_end(
         self, account_id: str, job_id: str, after: int, at_once: TextAtOnce | None
@@ -127,8 +131,11 @@ class EventStreams:
     ) -> AsyncGenerator[Frame | None, None]:
         with self._broadcast.watch(account_id, key=job_id, at_once=_passing(at_once)) as watcher:
             reader = _Reader(self._database, account_id, job_id, after)
-            async for frame in reader.read():
-                yield frame
+            try:
+                async for frame in reader.read():
+                    yield frame
+            except TransientError:
+                watcher.miss()
             for message in await self._broadcast.latest(account_id, key=job_id):
                 if message.key not in reader.ended:
                     yield Frame(message.kind, message.body)
@@ -136,16 +143,26 @@ class EventStreams:
                 yield live
 
     async def _live(self, reader: "_Reader", watcher: Watcher) -> AsyncGenerator[Frame | None, None]:
+        """While the database cannot be asked, what came is not lost: it is read later."""
+        is_behind = False
         while True:
             heap = await watcher.take(self._look_every_s * random.uniform(*_SPREAD))
-            if heap.gap or (not heap.messages and await self._has_news(reader)):
-                async for frame in reader.read():
+            try:
+                async for frame in self._told(reader, heap, is_behind=is_behind):
                     yield frame
-            for message in heap.messages:
-                async for frame in _frames_of(message, reader):
-                    yield frame
+                is_behind = False
+            except TransientError:  # which the publisher logs too, once for all streams
+                is_behind = True
             if not heap.messages:
                 yield None
+
+    async def _told(self, reader: "_Reader", heap: Heap, *, is_behind: bool) -> AsyncGenerator[Frame, None]:
+        if is_behind or heap.gap or (not heap.messages and await self._has_news(reader)):
+            async for frame in reader.read():
+                yield frame
+        for message in heap.messages:
+            async for frame in _frames_of(message, reader):
+                yield frame
 
     async def _has_news(self, reader: "_Reader") -> bool:
         """Whether the account has events that this reader never asked for."""

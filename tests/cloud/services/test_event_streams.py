@@ -1,11 +1,13 @@
 """Streams over real databases: replay, resumption, gaps, and what passes."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
+from sqlalchemy import text
 
 from cloud.clients.broadcast import LocalBroadcast, Message
 from cloud.clients.queue import LocalQueue
@@ -13,6 +15,7 @@ from cloud.errors import EventsGone, NotFound, TooManyRequests
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import NewJob
 from cloud.repositories.lanes import Lane
+from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.event_streams import EventStreams, Frame
@@ -256,3 +259,41 @@ async def test_account_has_only_so_many_streams_open(desk: _Desk) -> None:
         assert desk.door.open == 3
     assert desk.door.open == 0
     await desk.streams.follow_account(ACCOUNT, after=0)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_stream_outlives_a_database_that_is_busy(desk: _Desk, database_url: str) -> None:
+    job_id = await desk.add_job()
+    async with AsyncExitStack() as stack:
+        narrow = await stack.enter_async_context(aclosing(PostgresDatabase(url=database_url, connections=1)))
+        streams = EventStreams(
+            database=narrow, broadcast=desk.broadcast, door=StreamDoor(per_account=3), look_every_s=0.5
+        )
+        frames = await stack.enter_async_context(
+            aclosing(await streams.follow_job(ACCOUNT, job_id, after=None))
+        )
+        assert _kinds(await _take(frames, 1)) == [("queued", 1)]
+        async with _all_connections_taken(database_url, narrow):
+            assert await anext(frames) is None
+        await desk.cancel(job_id)
+        assert _kinds(await _take(frames, 1)) == [("cancelled", 2)]
+
+
+@asynccontextmanager
+async def _all_connections_taken(database_url: str, narrow: Database) -> AsyncIterator[None]:
+    """By a statement that waits for a lock."""
+    holder = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    await holder.execute("SELECT pg_advisory_lock(1)")
+
+    def wait_for_it(unit: Unit) -> None:
+        unit.connection.execute(text("SELECT pg_advisory_lock(1), pg_advisory_unlock(1)"))
+
+    waiting = asyncio.create_task(narrow.read(wait_for_it))
+    try:
+        async with asyncio.timeout(10):
+            while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        await holder.close()
+        await waiting
