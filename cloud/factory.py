@@ -54,6 +54,7 @@ from cloud.services.run_files import RunFiles
 from cloud.services.secrets import Secrets
 from cloud.services.servers import Servers
 from cloud.services.shares import Shares
+from cloud.services.sign_in_audit import SignInAudit
 from cloud.services.signing import LinkSigner
 from cloud.services.stream_door import StreamDoor
 from cloud.services.stream_tickets import StreamTickets
@@ -106,6 +107,7 @@ class Factory:
         return Admission(
             keys=self.keys(),
             tickets=self.stream_tickets(),
+            audit=SignInAudit(database=self._context.database, counter=self._context.counter),
             counter=self._context.counter if settings.rate_limits else None,
             metrics=self._context.metrics,
             failed_per_minute=settings.failed_sign_ins_per_minute,

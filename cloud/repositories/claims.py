@@ -8,7 +8,7 @@ from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, String, bindparam, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, ScalarSelect, String, bindparam, func, insert, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT
@@ -36,7 +36,7 @@ __all__ = [
 
 _J = JOBS.c
 _A = ATTEMPTS.c
-_CLASS_LENGTH = 100
+_SAID_LENGTH = 100
 _MOMENT = timedelta(seconds=1)
 _RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
@@ -90,6 +90,7 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class Workplace:
     engine: str
+    engine_version: str | None
     server_class: str | None
 
 
@@ -185,11 +186,17 @@ class ClaimRows:
         """Whether the attempt still holds its job; locks the job until the transaction ends."""
         return self._update(ref, _RUNNING, attempt=_J.attempt)
 
-    def store_ticket(self, ref: AttemptRef, engine: str, server: str | None, ticket: str) -> None:
-        device = select(func.substr(SERVERS.c.device, 1, _CLASS_LENGTH)).where(SERVERS.c.name == server)
+    def store_ticket(
+        self, ref: AttemptRef, engine: str, server: str | None, ticket: str, *, version: str | None = None
+    ) -> None:
+        """`version` is that of an engine without a server; servers told theirs."""
         self._connection.execute(
             _attempt(ref).values(
-                engine=engine, server=server, server_class=device.scalar_subquery(), ticket=ticket
+                engine=engine,
+                server=server,
+                server_class=_said_by(server, SERVERS.c.device),
+                engine_version=version if server is None else _said_by(server, SERVERS.c.version),
+                ticket=ticket,
             )
         )
 
@@ -213,9 +220,11 @@ class ClaimRows:
     def workplace(self, ref: AttemptRef) -> Workplace:
         """Where the attempt runs, or ran."""
         row = self._connection.execute(
-            select(_A.engine, _A.server_class).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
+            select(_A.engine, _A.engine_version, func.coalesce(_A.server_class, _A.engine)).where(
+                _A.job_id == ref.job_id, _A.attempt == ref.number
+            )
         ).one()
-        return Workplace(row.engine or "", row.server_class)
+        return Workplace(row[0] or "", row[1], row[2])
 
     def add_outputs(self, ref: AttemptRef, outputs: Collection[Output], recipes: Sequence[str] = ()) -> None:
         """With as many recipes, or none."""
@@ -389,6 +398,11 @@ _HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id,
 
 def _lane(row: Any) -> Lane:
     return Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
+
+
+def _said_by(server: str | None, column: Column[Any]) -> ScalarSelect[Any]:
+    said = select(func.substr(column, 1, _SAID_LENGTH)).where(SERVERS.c.name == server)
+    return said.scalar_subquery()
 
 
 def _held(ref: AttemptRef, row: Any) -> Held:

@@ -135,6 +135,7 @@ class AttemptRecord:
 
     number: int
     engine: str | None
+    engine_version: str | None
     server_class: str | None
     claimed_at: datetime
     begun_at: datetime | None
@@ -202,6 +203,7 @@ class JobRows:
             select(
                 _A.attempt.label("number"),
                 _A.engine,
+                _A.engine_version,
                 func.coalesce(_A.server_class, _A.engine).label("server_class"),
                 _A.claimed_at,
                 _A.begun_at,

@@ -10,6 +10,7 @@ from cloud.errors import SignInNeeded, TooManyRequests
 from cloud.services.callers import Caller
 from cloud.services.keys import Keys
 from cloud.services.plans import entitlements_of
+from cloud.services.sign_in_audit import SignInAudit
 from cloud.services.stream_tickets import StreamTickets
 
 __all__ = ["Admission", "check", "neighbourhood"]
@@ -26,12 +27,14 @@ class Admission:
         *,
         keys: Keys,
         tickets: StreamTickets,
+        audit: SignInAudit,
         counter: RateCounter | None,
         metrics: Metrics,
         failed_per_minute: int,
     ) -> None:
         self._keys = keys
         self._tickets = tickets
+        self._audit = audit
         self._counter = counter
         self._metrics = metrics
         self._failed_per_minute = failed_per_minute
@@ -41,7 +44,7 @@ class Admission:
         try:
             caller = await self._keys.authenticate(text)
         except SignInNeeded:
-            await self._note_failure(address)
+            await self._note_failure(address, text)
             raise
         return caller, await self._take(caller)
 
@@ -50,7 +53,7 @@ class Admission:
         try:
             caller = await self._tickets.use(text)
         except SignInNeeded:
-            await self._note_failure(address)
+            await self._note_failure(address, None)
             raise
         return caller, await self._take(caller)
 
@@ -65,13 +68,15 @@ class Admission:
             left = min(left, check(own, "this API key"), key=lambda taken: taken.remaining)
         return left
 
-    async def _note_failure(self, address: str) -> None:
+    async def _note_failure(self, address: str, key: str | None) -> None:
         """Those who guess are told to wait; a good key is let in from any address."""
         _log.warning("sign_in_failed", address=address)
         self._metrics.sign_in_failed()
+        near = neighbourhood(address)
+        await self._audit.note(near, key)
         if self._counter is not None:
-            name = f"failed:{neighbourhood(address)}"
-            check(await self._counter.take(name, self._failed_per_minute), "wrong keys from one address")
+            taken = await self._counter.take(f"failed:{near}", self._failed_per_minute)
+            check(taken, "wrong keys from one address")
 
 
 def check(taken: Taken, whose: str) -> Taken:

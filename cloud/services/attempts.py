@@ -151,12 +151,15 @@ class Attempts:
             return Order.CANCEL
         return Order.HAND_BACK if held.hand_back else Order.GO_ON
 
-    async def store_ticket(self, ref: AttemptRef, ticket: Ticket, *, server: str | None = None) -> None:
-        """Before the engine is asked to start: a later attempt finds the run by it."""
+    async def store_ticket(
+        self, ref: AttemptRef, ticket: Ticket, *, server: str | None = None, version: str | None = None
+    ) -> None:
+        """Before the engine is asked to start: a later attempt finds the run by it. `version` is that of
+        an engine without a server."""
 
         def work(unit: Unit) -> None:
             _still(unit.claims.look(ref), ref)
-            unit.claims.store_ticket(ref, ticket.engine, server, ticket.to_json())
+            unit.claims.store_ticket(ref, ticket.engine, server, ticket.to_json(), version=version)
 
         await self._database.write(work)
 

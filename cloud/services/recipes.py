@@ -73,6 +73,7 @@ def recipe_of(making: Making, output: Output, *, at: Workplace, made_at: datetim
         models=list(making.models),
         inputs={name: [_file(file) for file in files] for name, files in claim.inputs.items()},
         engine=at.engine,
+        engine_version=at.engine_version,
         server_class=at.server_class,
         made_at=made_at,
     )

@@ -57,6 +57,7 @@ def job_detail(
             JobAttempt(
                 number=attempt.number,
                 engine=attempt.engine,
+                engine_version=attempt.engine_version,
                 server_class=attempt.server_class,
                 claimed_at=attempt.claimed_at,
                 started_at=attempt.begun_at,

@@ -86,6 +86,7 @@ class AttemptRunner:
     async def _run(self, claim: Claim, signals: Signals, course: Course) -> None:
         ticket = self._left_behind(claim)
         if ticket is not None:
+            await self._store(claim.ref, ticket)
             try:
                 await self._see_through(claim, ticket, signals, course, left=True)
             except RunLost:
@@ -113,9 +114,15 @@ class AttemptRunner:
     async def _prepared(self, claim: Claim) -> Ticket:
         async with self._inputs.work(claim) as work:
             ticket = await self._engine.prepare(work)
-        await persisted(lambda: self._attempts.store_ticket(claim.ref, ticket, server=self._seat.server))
+        await self._store(claim.ref, ticket)
         failpoint("attempt.ticket_stored")
         return ticket
+
+    async def _store(self, ref: AttemptRef, ticket: Ticket) -> None:
+        seat = self._seat
+        await persisted(
+            lambda: self._attempts.store_ticket(ref, ticket, server=seat.server, version=seat.version)
+        )
 
     async def _see_through(
         self, claim: Claim, ticket: Ticket, signals: Signals, course: Course, *, left: bool = False

@@ -14,13 +14,14 @@ __all__ = ["Seat", "can_run"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
     """`runs_at_once` jobs run there, others wait behind them. `server` is the name of a GPU server,
-    `labels` are those of its operator."""
+    `labels` are those of its operator; `version` is that of an engine without a server."""
 
     engine: Engine
     pools: frozenset[str]
     runs_at_once: int
     server: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    version: str | None = None
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from importlib import metadata
 
 from cloud.services.presets import BUILTIN_POOL
 from cloud.settings import Settings
@@ -21,4 +22,10 @@ async def open_seats(settings: Settings) -> AsyncIterator[tuple[Seat, ...]]:
         await pool.prestart()
         engine = BuiltinEngine(state_folder=settings.data_dir / "engines" / "builtin", pool=pool)
         stack.push_async_callback(engine.aclose)
-        yield (Seat(engine=engine, pools=frozenset({BUILTIN_POOL}), runs_at_once=pool.size),)
+        seat = Seat(
+            engine=engine,
+            pools=frozenset({BUILTIN_POOL}),
+            runs_at_once=pool.size,
+            version=metadata.version("safelight"),
+        )
+        yield (seat,)

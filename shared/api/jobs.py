@@ -177,6 +177,7 @@ class JobAttempt(BaseModel):
 
     number: int
     engine: str | None
+    engine_version: str | None
     server_class: str | None
     claimed_at: datetime
     started_at: datetime | None

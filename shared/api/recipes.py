@@ -35,7 +35,8 @@ class RecipeFile(BaseModel):
 
 
 class Recipe(BaseModel):
-    """`server_class` tells servers of different kinds apart. `seed` is the preset's own seed, which is
+    """`engine_version` is ComfyUI's where a server made it, else Safelight's; None where a server does not
+    tell. `server_class` tells servers of different kinds apart. `seed` is the preset's own seed, which is
     among the values too; None where it has none."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,5 +52,6 @@ class Recipe(BaseModel):
     models: list[RecipeModel]
     inputs: dict[str, list[RecipeFile]]
     engine: str
+    engine_version: str | None = None  # recipes are kept as they were written, and older ones lack it
     server_class: str | None
     made_at: datetime

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -84,6 +85,7 @@ def test_large_photograph_goes_straight_to_the_store_and_its_picture_comes_from_
     recipe = cluster.client.get_recipe(job.id)
     assert output.recipe_url.endswith(f"/jobs/{job.id}/outputs/0/recipe")
     assert (recipe.output.digest, recipe.engine) == (output.digest, "builtin")
+    assert (recipe.engine_version, recipe.server_class) == (version("safelight"), "builtin")
     assert _is_whole(cluster)
 
 

@@ -108,6 +108,13 @@ async def test_a_finished_prompt_of_a_dead_worker_is_adopted(shop: Shop, server:
         job = await shop.end_of(job_id)
     assert (job.state, job.attempt) == (JobState.COMPLETED, 2), job.failure_message
     assert server.begun == [ticket.run_id]
+    [_, attempt] = await shop.database.read(lambda unit: unit.jobs.attempts(job_id))
+    told = await shop.server(NAME)
+    assert (attempt.engine, attempt.engine_version, attempt.server_class) == (
+        "comfy",
+        told.version,
+        told.device,
+    )
 
 
 async def test_a_prompt_that_a_dead_worker_had_stopped_is_run_again(shop: Shop, server: ComfyServer) -> None:

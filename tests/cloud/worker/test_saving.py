@@ -73,6 +73,9 @@ async def test_recipe_tells_how_the_output_was_made(portraits: Shop) -> None:
     [output] = job.outputs
     assert (recipe.job, recipe.attempt, recipe.output.digest) == (job_id, 1, output.digest)
     assert (recipe.preset.id, recipe.preset.digest) == ("portrait-pro", portraits.preset.digest)
+    server = await portraits.server("gpu")
+    assert (recipe.engine_version, recipe.server_class) == (server.version, server.device)
+    assert server.version
     assert (recipe.engine, recipe.values["steps"]) == ("comfy", 3)
     assert recipe.seed == job.values["seed"]
     assert [(model.folder, model.name) for model in recipe.models] == [("checkpoints", MODEL)]
