@@ -47,7 +47,11 @@ def _develop(
 
     async def submission(runtime: Runtime, batch: str) -> AsyncIterator[Sequence[NewJob]]:
         found = await runtime.preset(preset)
-        await require_engine(runtime, engine, server=server, preset=found, graph=None)
+        seat = await require_engine(runtime, engine, server=server, preset=found, graph=None)
+        if seat.engine.name == EngineChoice.CLOUD:
+            from desktop.cli.cloud_price import tell_price
+
+            await tell_price(seat.engine, preset, as_json=as_json)
         async for group in runtime.develop_jobs(
             paths,
             preset_id=preset,

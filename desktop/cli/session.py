@@ -9,6 +9,7 @@ from desktop.cli.batch import CommandBatch
 from desktop.cli.exit_code import ExitCode
 from desktop.cli.report import open_report
 from desktop.engines.comfy_process import ComfyStarting
+from desktop.engines.registry import Seat
 from desktop.jobs.bell import Bell
 from desktop.jobs.queue import JobQueue
 from desktop.runtime import Runtime, open_runtime
@@ -62,7 +63,7 @@ async def _run_jobs(settings: Settings, submission: Submission, *, as_json: bool
 
 async def require_engine(
     runtime: Runtime, choice: EngineChoice, *, server: str | None, preset: Preset | None, graph: Graph | None
-) -> None:
+) -> Seat:
     """Waits for one that is being started. Raises EngineUnavailable before anything is journalled."""
     engines = runtime.engine_registry
     while True:
@@ -73,7 +74,7 @@ async def require_engine(
             await engines.comfy_started()
         else:
             await engines.capabilities(seat)
-            return
+            return seat
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from desktop.engines.cloud_errors import engine_errors
+from desktop.engines.cloud_quote import CloudQuote, quote_of
 from desktop.engines.cloud_run import RunEvents, RunNotes
 from shared.api.jobs import Job, JobInput, JobRequest
 from shared.engines.base import (
@@ -33,7 +34,7 @@ from shared.ids import new_id
 from shared.jobs.events import Cancelled, Completed, Failed, JobEvent, Output
 from shared.jobs.state import is_terminal
 from shared.sdk.client import CloudClient
-from shared.sdk.errors import DownloadBroken
+from shared.sdk.errors import DownloadBroken, NotFound
 from shared.sdk.operations import Download
 
 __all__ = ["CloudEngine"]
@@ -59,6 +60,15 @@ class CloudEngine:
         with engine_errors():
             await self._client().list_presets()
         return Capabilities(accepts_graphs=False)
+
+    async def quote(self, preset_id: str) -> CloudQuote | None:
+        """None for a preset that the cloud does not have. Raises EngineUnavailable."""
+        with engine_errors():
+            try:
+                quote = await self._client().get_quote(preset_id)
+            except NotFound:
+                return None
+            return quote_of(quote, await self._client().get_credits())
 
     async def prepare(self, work: Work) -> Ticket:
         match work:

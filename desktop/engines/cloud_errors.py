@@ -19,7 +19,11 @@ def engine_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (SignInNeeded, NotAllowed, NeedsCredits, PlanLimit) as error:
+    except (NeedsCredits, PlanLimit) as error:
+        link = error.details.get("link")
+        where = f" ({link})" if link else ""
+        raise EngineUnavailable(f"{error.message}{where}", **error.details) from error
+    except (SignInNeeded, NotAllowed) as error:
         raise EngineUnavailable(error.message, **error.details) from error
     except CloudRefusal as error:
         raise WorkRefused(error.message, **error.details) from error
