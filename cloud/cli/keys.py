@@ -30,7 +30,7 @@ def create(
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="Valid for so many days")] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="A limit of its own, beside that of the plan")
+        int | None, typer.Option(min=1, max=1_000_000, help="A limit of its own, beside that of the plan")
     ] = None,
 ) -> None:
     """Make a key and print it, this once. Without any user yet, the first one is made too."""

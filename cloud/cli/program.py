@@ -43,6 +43,12 @@ openapi.register(app)
 
 def main() -> None:
     """One sentence and exit code 2 for what the caller can mend, 1 for the rest."""
+    unreadable = next((word for word in sys.argv[1:] if not word.isprintable()), None)
+    if unreadable is not None:
+        sys.stderr.write(
+            f"safelight-cloud: {unreadable!a} holds what cannot be printed; write one line of UTF-8\n"
+        )
+        sys.exit(2)
     try:
         app()
     except SafelightError as error:

@@ -22,6 +22,8 @@ __all__ = ["Credits", "settle", "shares"]
 _log = structlog.get_logger(__name__)
 _ACCOUNTS_AT_ONCE = 200
 _MOST_FINDINGS = 100
+_MOST_AT_ONCE = 10**9
+_LONGEST_NOTE = 500
 
 
 class Credits:
@@ -111,6 +113,7 @@ class Credits:
 
     async def refund(self, job_id: str, *, note: str) -> int:
         """Give back what a job was charged; how much that was. Raises InvalidRequest, Conflict."""
+        _check_note(note)
 
         def work(unit: Unit) -> int:
             charge = unit.credits.charge(job_id)
@@ -173,6 +176,10 @@ class Credits:
             )
 
     async def _change(self, account_id: str, plan: Plan, kind: EntryKind, amount: int, note: str) -> Balance:
+        if abs(amount) > _MOST_AT_ONCE:
+            raise InvalidRequest(f"at most {_MOST_AT_ONCE} credits change at once", field="amount")
+        _check_note(note)
+
         def work(unit: Unit) -> Balance:
             balance = self._begun(unit, account_id, plan)
             topped_up = max(amount, -balance.topped_up)
@@ -223,6 +230,11 @@ class Credits:
             price=price,
             link=self._link,
         )
+
+
+def _check_note(note: str) -> None:
+    if len(note) > _LONGEST_NOTE:
+        raise InvalidRequest(f"the reason is longer than {_LONGEST_NOTE} characters", field="note")
 
 
 def settle(unit: Unit, job_id: str, state: JobState) -> None:

@@ -22,6 +22,7 @@ from shared.ids import new_id
 __all__ = ["Keys", "NewKey", "caller_of"]
 
 _log = structlog.get_logger(__name__)
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class Keys:
         unknown = set(scopes) - set(Scope)
         if unknown or not scopes:
             raise InvalidRequest(f"scopes are {', '.join(Scope)}", field="scopes")
+        if not 0 < len(name.strip()) <= _LONGEST_NAME:
+            raise InvalidRequest(f"the name of a key has 1 to {_LONGEST_NAME} characters", field="name")
         text, key_id = new_key(), new_id()
 
         def work(unit: Unit) -> NewKey:

@@ -68,3 +68,33 @@ def test_unknown_person_is_said_to_be(
         main()
     assert ended.value.code == 2
     assert "there is no user nobody@example.com" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["grant", "ann@example.com", str(2**63)], "at most 1000000000 credits change at once"),
+        (["adjust", "ann@example.com", str(-(10**20)), "--reason", "x"], "credits change at once"),
+        (["grant", "ann@example.com", "1", "--reason", "x" * 501], "longer than 500 characters"),
+        (
+            ["grant", "ann@example.com", "1", "--reason", "\x1b[31m"],
+            r"'\x1b[31m' holds what cannot be printed",
+        ),
+        (["show", "ann\udcff@example.com"], r"'ann\udcff@example.com' holds what cannot be printed"),
+    ],
+)
+def test_what_no_account_can_have_is_refused(
+    runner: CliRunner,
+    words: list[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in runner.env.items():
+        monkeypatch.setenv(name, value or "")
+    monkeypatch.setattr("sys.argv", ["safelight-cloud", "credits", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+    assert "50 granted" in _said(runner, "credits", "show", "ann@example.com")

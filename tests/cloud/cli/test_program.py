@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from cloud.cli.opening import only_process
 from cloud.cli.program import app, main
+from cloud.errors import InvalidRequest
 from cloud.migrations.upgrade import newest_version
 from cloud.services.key_text import looks_right
 from cloud.settings import load_settings
@@ -42,6 +43,13 @@ def test_first_key_needs_nothing_else(runner: CliRunner) -> None:
     assert "never used" in listed
     assert made.stdout.strip() not in listed
     assert "owner@localhost" in runner.invoke(app, ["users", "list"]).stdout
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 101])
+def test_a_key_has_a_name_of_some_length(runner: CliRunner, name: str) -> None:
+    refused = runner.invoke(app, ["keys", "create", "--name", name])
+    assert isinstance(refused.exception, InvalidRequest)
+    assert refused.exception.details == {"field": "name"}
 
 
 def test_key_is_revoked_by_its_id(runner: CliRunner) -> None:
