@@ -8,7 +8,9 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -24,6 +26,7 @@ from pydantic_settings import (
 )
 
 from cloud.errors import BadSettings
+from cloud.weak_secrets import weak_password_of, weakness_of, weakness_of_key
 from shared.api.servers import PoolName, ServerLabels
 from shared.comfy.address import InvalidAddress, parse_address
 
@@ -34,7 +37,7 @@ _SHORTEST_SECRET = 32
 _SECRET_FILE = "cloud-secret.key"  # noqa: S105 - the name of a file
 _SEALING_FILE = "cloud-encryption.key"
 _SHORTEST_TOKEN = 16
-_PLACEHOLDER = re.compile(r"change.?me|placeholder|your.?secret|default|example", re.IGNORECASE)
+_MAKE_ONE = "make one with `openssl rand -hex 32`"
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 _MB = 1024 * 1024
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
@@ -180,24 +183,49 @@ class Settings(BaseSettings):
 
     def _unfit_for_production(self) -> str | None:
         """What only development may have. Values are not repeated: they may be secrets."""
-        secret = self.secret_key.get_secret_value() if self.secret_key else ""
         token = self.metrics_token.get_secret_value() if self.metrics_token else None
         public = urlsplit(self.public_url or "")
         rules = {
-            "SAFELIGHT_SECRET_KEY looks like a placeholder; make one with `openssl rand -hex 32`": (
-                _PLACEHOLDER.search(secret) is not None
-            ),
             "SAFELIGHT_PUBLIC_URL must begin with https:// in production, unless it is this machine's": (
                 public.scheme != "https" and public.hostname not in _THIS_MACHINE
             ),
-            "SAFELIGHT_CORS_ORIGINS must not be * in production": "*" in self.cors_origins,
-            "SAFELIGHT_ALLOWED_HOSTS must not be * in production": "*" in self.allowed_hosts,
-            "SAFELIGHT_LOG_LEVEL must not be debug in production": self.log_level == "debug",
+            "SAFELIGHT_CORS_ORIGINS must not be * in production; list your own pages": (
+                "*" in self.cors_origins
+            ),
+            "SAFELIGHT_ALLOWED_HOSTS must not be * in production; list your own names": (
+                "*" in self.allowed_hosts
+            ),
+            "SAFELIGHT_LOG_LEVEL must not be debug in production; set info": self.log_level == "debug",
             f"SAFELIGHT_METRICS_TOKEN must have at least {_SHORTEST_TOKEN} characters": (
                 token is not None and len(token) < _SHORTEST_TOKEN
             ),
         }
-        return next((rule for rule, is_broken in rules.items() if is_broken), None)
+        weak = (f"{name} {weakness}; {remedy}" for name, weakness, remedy in self._weak_secrets() if weakness)
+        return next(chain(weak, (rule for rule, is_broken in rules.items() if is_broken)), None)
+
+    def _weak_secrets(self) -> Iterator[tuple[str, str | None, str]]:
+        """Name, what is wrong with it if anything is, and what to do."""
+        yield "SAFELIGHT_SECRET_KEY", _weakness(self.secret_key), _MAKE_ONE
+        yield "SAFELIGHT_METRICS_TOKEN", _weakness(self.metrics_token), _MAKE_ONE
+        yield (
+            "SAFELIGHT_S3_SECRET_ACCESS_KEY",
+            _weakness(self.s3_secret_access_key),
+            "give your store another one",
+        )
+        for key in self.encryption_keys:
+            weakness = weakness_of_key(key.get_secret_value())
+            yield (
+                "a key of SAFELIGHT_ENCRYPTION_KEYS",
+                weakness,
+                "make one with `safelight-cloud secrets key`",
+            )
+        for name, url in (("DATABASE", self.database_url), ("REDIS", self.redis_url)):
+            weakness = weak_password_of(url or "")
+            yield (
+                f"the password in SAFELIGHT_{name}_URL",
+                weakness,
+                f"{_MAKE_ONE}, and give it to the server too",
+            )
 
     @property
     def is_cluster(self) -> bool:
@@ -305,6 +333,10 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
     """The value itself is not repeated: it may be a secret."""
     text = message.removeprefix("Value error, ")
     return f"SAFELIGHT_{str(location[0]).upper()}: {text}" if location else text
+
+
+def _weakness(secret: SecretStr | None) -> str | None:
+    return None if secret is None else weakness_of(secret.get_secret_value())
 
 
 def _derived_fernet_key(secret: bytes) -> str:

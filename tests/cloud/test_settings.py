@@ -1,12 +1,15 @@
+import secrets
 import stat
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from cloud.clients.secret_box import SecretBox
 from cloud.errors import BadSettings
 from cloud.settings import Environment, load_settings
+from cloud.weak_secrets import weakness_of, weakness_of_key
 
 SECRET = "s" * 32
 
@@ -83,8 +86,8 @@ def test_wrong_setting_is_named_and_its_value_is_not_told(
 
 PRODUCTION = {
     "SAFELIGHT_ENVIRONMENT": "production",
-    "SAFELIGHT_SECRET_KEY": "0123456789abcdef" * 4,
-    "SAFELIGHT_ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "SAFELIGHT_SECRET_KEY": "0b7c52e9d1f84a3e96b02f6a7d5c8e14f3a9617be02d48c5",
+    "SAFELIGHT_ENCRYPTION_KEYS": "o3Vw9Qe1kJ7hYx2mT5rLc8bN4sDf6gUaZpVtWqEiRyA=",
     "SAFELIGHT_PUBLIC_URL": "https://pictures.example",
 }
 
@@ -94,7 +97,16 @@ def test_production_starts_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     assert load_settings().stop_notice_s == 5
     monkeypatch.setenv("SAFELIGHT_PUBLIC_URL", "http://127.0.0.1:8000")
+    monkeypatch.setenv("SAFELIGHT_DATABASE_URL", "postgresql://safelight:9c1e70b2a4d8@db/safelight")
+    monkeypatch.setenv("SAFELIGHT_REDIS_URL", "redis://redis:6379/0")
     load_settings()
+
+
+def test_secrets_drawn_by_chance_are_taken() -> None:
+    for _ in range(200):
+        made = (secrets.token_hex(16), secrets.token_hex(32), secrets.token_urlsafe(32))
+        assert [weakness_of(secret) for secret in made] == [None] * 3
+        assert weakness_of_key(Fernet.generate_key().decode()) is None
 
 
 @pytest.mark.parametrize(
@@ -107,6 +119,16 @@ def test_production_starts_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -
         ("SAFELIGHT_ALLOWED_HOSTS", "*"),
         ("SAFELIGHT_LOG_LEVEL", "debug"),
         ("SAFELIGHT_METRICS_TOKEN", "short"),
+        ("SAFELIGHT_METRICS_TOKEN", "abcabcabcabcabcabc"),
+        ("SAFELIGHT_SECRET_KEY", "0123456789abcdef" * 4),
+        ("SAFELIGHT_SECRET_KEY", "abcdefghijklmnopqrstuvwxyz0123456789"),
+        ("SAFELIGHT_SECRET_KEY", "abab" * 9 + "cdcdcdc"),
+        ("SAFELIGHT_ENCRYPTION_KEYS", "A" * 43 + "="),
+        ("SAFELIGHT_ENCRYPTION_KEYS", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+        ("SAFELIGHT_DATABASE_URL", "postgresql://safelight:safelight@db/safelight"),
+        ("SAFELIGHT_DATABASE_URL", "postgresql://studio:studio@db/safelight"),
+        ("SAFELIGHT_REDIS_URL", "redis://:password@redis:6379/0"),
+        ("SAFELIGHT_S3_SECRET_ACCESS_KEY", "minioadmin"),
     ],
 )
 def test_production_does_not_start_with_what_is_for_development(
