@@ -4,9 +4,11 @@ UsageError      NotFound 404 · NotAllowed 403 · SignInNeeded 401 · Conflict 4
                 EventsGone 410 · InvalidRequest 422 · TooLarge 413 · LinkExpired 403
                 InputNotReady 422 · NeedsCredits 402 · PlanLimit 402 · PriceChanged 409 · BadSettings
 TransientError  InFlight 409 · TooManyRequests 429 · DatabaseUnavailable 503 · DatabaseBusy 503
-                InspectionFailed 503
+                InspectionFailed 503 · MachineExhausted 503
 FatalError      Fenced: the attempt is no longer ours, stop
 """
+
+import errno
 
 from shared.errors import FatalError, TransientError, UsageError
 
@@ -24,6 +26,7 @@ __all__ = [
     "InvalidRequest",
     "KeyReused",
     "LinkExpired",
+    "MachineExhausted",
     "NeedsCredits",
     "NotAllowed",
     "NotFound",
@@ -32,7 +35,10 @@ __all__ = [
     "SignInNeeded",
     "TooLarge",
     "TooManyRequests",
+    "is_exhaustion",
 ]
+
+_EXHAUSTION = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 class BadSettings(UsageError):
@@ -133,6 +139,17 @@ class InspectionFailed(TransientError):
     """A file could not be looked at just now; nothing is said about the file."""
 
     code = "inspection_failed"
+
+
+class MachineExhausted(TransientError):
+    """There is no room on a disk of ours, no memory, or no file may be opened any more."""
+
+    code = "machine_exhausted"
+
+
+def is_exhaustion(error: OSError) -> bool:
+    """Whether it says that the machine has come to its limits, rather than that something is wrong."""
+    return error.errno in _EXHAUSTION
 
 
 class Fenced(FatalError):

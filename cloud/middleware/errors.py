@@ -53,7 +53,7 @@ _DEEPEST_NAMED = 12  # parts of a field's name: values of graphs nest at will
 
 
 def install_error_answers(app: FastAPI) -> None:
-    for kind in (SafelightError, RequestValidationError, HTTPException, Exception):
+    for kind in (SafelightError, RequestValidationError, HTTPException, OSError, Exception):
         app.add_exception_handler(kind, _handle)
 
 
@@ -85,6 +85,9 @@ def answer_to(error: Exception) -> JSONResponse:
                 error.status_code, ("http_error", HTTPStatus(error.status_code).phrase)
             )
             return envelope(error.status_code, code, message, headers=error.headers)
+        case OSError() if errors.is_exhaustion(error):
+            _log.error("machine_exhausted", error=error.strerror)
+            return _ours(errors.MachineExhausted("there is no room on our side just now; try again later"))
         case _:
             return _fault(error)
 

@@ -4,12 +4,13 @@ What may happen is written down before it happens: the ticket before the engine 
 whoever comes after a crash finds the run; the end in one transaction, once every output is stored.
 """
 
+import asyncio
 from typing import assert_never
 
 import structlog
 
 from cloud.clients.telemetry import report
-from cloud.errors import Fenced
+from cloud.errors import Fenced, is_exhaustion
 from cloud.repositories.claims import AttemptRef, Claim
 from cloud.services.attempts import Attempts
 from cloud.worker.following import Course, RunFollower
@@ -32,6 +33,9 @@ _MOST_TRIES_OF_A_FAILURE = 3
 _MOST_TRIES = {"out_of_memory": 2}  # a smaller picture is needed, not more patience
 _DRAINED = "the worker was stopped"
 _ELSEWHERE = "another server was free"
+_EXHAUSTED = "the worker's machine had no room left"
+_EXHAUSTED_PAUSE_S = 5.0
+_FULL_DISK = "disk_full"  # the built-in engine's word for it
 
 
 class AttemptRunner:
@@ -78,8 +82,11 @@ class AttemptRunner:
             trouble = (error.code, error.message)
             await persisted(lambda: self._attempts.break_off(ref, code=trouble[0], reason=trouble[1]))
         except Exception as error:  # noqa: BLE001 - the job runner: a fault of ours ends the job, not the worker
-            _log.exception("attempt_broken", job=ref.job_id, attempt=ref.number)
             report(error)
+            if isinstance(error, OSError) and is_exhaustion(error):
+                await self._give_back_exhausted(ref)
+                return
+            _log.exception("attempt_broken", job=ref.job_id, attempt=ref.number)
             message = "something went wrong on our side; try it again later"
             await persisted(lambda: self._fail(ref, "internal", message, retryable=True))
 
@@ -176,6 +183,9 @@ class AttemptRunner:
     async def _failed(self, claim: Claim, end: Failed) -> None:
         """What may go better elsewhere is tried again, but not for ever."""
         ref = claim.ref
+        if end.code == _FULL_DISK:
+            await self._give_back_exhausted(ref)
+            return
         tries = 1 + sum(attempt.reason == end.code for attempt in claim.previous)
         if end.retryable and tries < _MOST_TRIES.get(end.code, _MOST_TRIES_OF_A_FAILURE):
             await persisted(
@@ -204,6 +214,12 @@ class AttemptRunner:
 
     async def _fail(self, ref: AttemptRef, code: str, message: str, *, retryable: bool) -> None:
         await self._attempts.fail(ref, code=code, message=message, retryable=retryable)
+
+    async def _give_back_exhausted(self, ref: AttemptRef) -> None:
+        """For another worker, or for when there is room again; not at once, lest it comes right back."""
+        _log.error("machine_exhausted", job=ref.job_id, attempt=ref.number)
+        await asyncio.sleep(_EXHAUSTED_PAUSE_S)
+        await persisted(lambda: self._attempts.release(ref, reason=_EXHAUSTED))
 
     async def _forget(self, ticket: Ticket) -> None:
         """Its outputs are safe; what stays behind if the engine is away is swept there."""

@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import io
+import tempfile
 import zipfile
 
 import pytest
@@ -60,6 +62,21 @@ async def test_small_picture_is_sent_and_checked_in_one_request(client: Client) 
     known = await client.announce(data)
     assert known["state"] == "ready"
     assert (await client.http.get(known["download"]["url"])).content == data
+
+
+async def test_machine_without_room_asks_for_patience(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(*_arguments: object, **_more: object) -> tuple[int, str]:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    data = picture()
+    with monkeypatch.context() as full:
+        full.setattr(tempfile, "mkstemp", made)
+        refused = await client.call("PUT", f"/artifacts/{digest_bytes(data)}", content=data)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "machine_exhausted")
+    assert "Retry-After" in refused.headers
+    assert (await client.call("PUT", f"/artifacts/{digest_bytes(data)}", content=data)).status_code < 300
 
 
 async def test_nothing_is_stored_beside_the_deletion_of_the_same_bytes(client: Client) -> None:

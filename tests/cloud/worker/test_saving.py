@@ -1,16 +1,21 @@
 """What becomes of outputs on their way into the store, and what is written down of them."""
 
 import contextlib
+import errno
 import json
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cloud.clients.blob_s3 import S3BlobStore
 from cloud.repositories.database import Database
 from cloud.services.attempts import AttemptRules
+from cloud.worker import run
 from shared.api.recipes import Recipe
 from shared.engines.builtin.pool import ProcessPool
 from shared.files import digest_bytes
@@ -118,6 +123,28 @@ async def test_store_that_is_away_for_long_fails_no_job_and_shows_no_link(
         job = await shop.end_of(job_id)
     assert job.state is JobState.COMPLETED, job.failure_message
     assert await shop.blobs.size(shop.key(job.outputs[0].digest)) == job.outputs[0].bytes
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+async def test_machine_without_room_fails_no_job(
+    database: Database, tmp_path: Path, pool: ProcessPool, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    shop = Shop(database, tmp_path, AttemptRules(), pool)
+    await shop.open()
+    job_id = await shop.submit()
+    make, left = tempfile.mkstemp, [OSError(number, os.strerror(number))] * 3
+
+    def made(*arguments: Any, **more: Any) -> tuple[int, str]:
+        if left and more.get("dir") == shop.blobs.staging_folder:
+            raise left.pop()
+        return make(*arguments, **more)
+
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    monkeypatch.setattr(run, "_EXHAUSTED_PAUSE_S", 0.01)
+    async with shop.worker():
+        job = await shop.end_of(job_id)
+    assert (job.state, job.attempt) == (JobState.COMPLETED, 4)
+    assert not left
 
 
 async def test_using_an_artifact_keeps_it(database: Database, tmp_path: Path, pool: ProcessPool) -> None:
