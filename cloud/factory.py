@@ -21,6 +21,7 @@ from cloud.repositories.sqlite import SqliteDatabase
 from cloud.services.accepting import Accepting
 from cloud.services.accounts import Accounts
 from cloud.services.admission import Admission
+from cloud.services.arrivals import Arrivals
 from cloud.services.artifacts import Artifacts
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.batches import Batches
@@ -32,6 +33,7 @@ from cloud.services.deliveries import Deliveries
 from cloud.services.drafts import Drafts
 from cloud.services.endings import Endings
 from cloud.services.event_streams import EventStreams
+from cloud.services.file_submissions import FileSubmissions
 from cloud.services.graph_drafts import GraphDrafts
 from cloud.services.graph_policy import DEFAULT_CLASSES, GraphLimits
 from cloud.services.health import Health
@@ -119,6 +121,9 @@ class Factory:
             database=self._context.database,
             blobs=self._context.blobs,
             inspector=self._context.inspector,
+            arrivals=Arrivals(
+                database=self._context.database, blobs=self._context.blobs, inspector=self._context.inspector
+            ),
             links=self._links(),
             signer=self._context.signer,
             max_bytes=settings.max_upload_bytes,
@@ -190,6 +195,9 @@ class Factory:
         return EventStreams(
             database=self._context.database, broadcast=self._context.broadcast, door=self._context.streams
         )
+
+    def file_submissions(self) -> FileSubmissions:
+        return FileSubmissions(artifacts=self.artifacts(), jobs=self.jobs())
 
     def health(self) -> Health:
         return Health(

@@ -19,6 +19,7 @@ from cloud.routers import (
     artifacts,
     batches,
     events,
+    file_submissions,
     health,
     jobs,
     metrics,
@@ -58,6 +59,7 @@ def create_api() -> FastAPI:
     for routes in (
         account,
         jobs,
+        file_submissions,
         batches,
         outputs,
         events,
@@ -77,7 +79,8 @@ def create_api() -> FastAPI:
     return app
 
 
-_TRANSFERS = tuple(f"{API}/{place}/" for place in ("downloads", "shared"))
+_WITH_FILES = f"{API}/jobs/with-files"
+_TRANSFERS = (*(f"{API}/{place}/" for place in ("downloads", "shared")), _WITH_FILES)
 
 
 def asgi_app(context: ProcessContext) -> ASGIApp:
@@ -110,7 +113,7 @@ def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
     limited: ASGIApp = BodyLimit(
         _admitted(app, settings),
         limit=settings.max_body_bytes,
-        uploads=(f"{API}/uploads/", f"{API}/artifacts/"),
+        uploads=(("PUT", f"{API}/uploads/"), ("PUT", f"{API}/artifacts/"), ("POST", _WITH_FILES)),
         upload_limit=settings.max_upload_bytes,
         patience_s=settings.client_patience_s,
     )

@@ -50,8 +50,9 @@ class Inspector:
         """How many files are looked at, or wait for it."""
         return self._asked
 
-    async def inspect(self, path: Path, *, digest: str, size: int) -> Findings | Refusal:
-        """Raises InspectionFailed when no process could be asked at all."""
+    async def inspect(self, path: Path, *, digest: str | None, size: int) -> Findings | Refusal:
+        """A `digest` of None: whoever wrote the file saw to that. Raises InspectionFailed when no process
+        could be asked at all."""
         return await self._answer(self._question(path, digest, size))
 
     async def strip(self, path: Path, copy: Path, *, digest: str, size: int) -> Findings | Refusal:
@@ -61,7 +62,7 @@ class Inspector:
     async def aclose(self) -> None:
         await asyncio.gather(*(looker.aclose() for looker in self._all))
 
-    def _question(self, path: Path, digest: str, size: int) -> Question:
+    def _question(self, path: Path, digest: str | None, size: int) -> Question:
         return Question(
             path=str(path),
             digest=digest,

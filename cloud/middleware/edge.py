@@ -124,13 +124,13 @@ class BodyLimit:
         app: ASGIApp,
         *,
         limit: int,
-        uploads: tuple[str, ...],
+        uploads: tuple[tuple[str, str], ...],
         upload_limit: int,
         patience_s: float,
     ) -> None:
         self._app = app
         self._limit = limit
-        self._uploads = uploads  # what is PUT below these
+        self._uploads = uploads  # methods, and the places below which they send files
         self._upload_limit = upload_limit
         self._patience_s = patience_s
 
@@ -138,7 +138,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_upload = scope["method"] == "PUT" and scope["path"].startswith(self._uploads)
+        is_upload = any(
+            scope["method"] == method and scope["path"].startswith(place) for method, place in self._uploads
+        )
         limit = self._upload_limit if is_upload else self._limit
         if _declared_bytes(scope) > limit:
             message = f"the request is too large; at most {limit} bytes are read"

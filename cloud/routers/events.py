@@ -6,9 +6,10 @@ end soon after the key that opened them is revoked or expires.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from time import monotonic
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, WebSocket
@@ -26,13 +27,14 @@ from cloud.services.stream_tickets import PROTOCOL, TICKET_PROTOCOL
 from shared.api.stream_tickets import StreamTicket
 from shared.errors import SafelightError
 
-__all__ = ["TEXT_AT_ONCE", "router"]
+__all__ = ["TEXT_AT_ONCE", "event_stream", "router"]
 
 router = APIRouter(tags=["events"])
 
 TEXT_AT_ONCE = "safelight.text_at_once"
 """An extension of a WebSocket's scope: its `send` takes a text and says whether it is on its way."""
 
+_HERE = ": here\n\n"
 _LARGEST = 2**63 - 1
 _MESSAGES_PER_MINUTE = 100  # of a client, who has nothing to say
 _MINUTE_S = 60
@@ -52,7 +54,7 @@ async def account_events(
     caller.require(Scope.READ)
     streams = factory.event_streams()
     frames = await streams.follow_account(caller.account_id, after=_start(after, last_id))
-    return _event_stream(streams.while_usable(caller, frames))
+    return event_stream(streams.while_usable(caller, frames))
 
 
 @router.get(
@@ -67,7 +69,7 @@ async def job_events(
     caller.require(Scope.READ)
     streams = factory.event_streams()
     frames = await streams.follow_job(caller.account_id, job_id, after=_start(after, last_id))
-    return _event_stream(streams.while_usable(caller, frames))
+    return event_stream(streams.while_usable(caller, frames))
 
 
 @router.websocket("/jobs/{job_id}/events")
@@ -147,21 +149,29 @@ async def _send(socket: WebSocket, frames: _Frames) -> None:
     await socket.close()
 
 
-def _event_stream(frames: _Frames) -> StreamingResponse:
+def event_stream(
+    frames: _Frames,
+    *,
+    first: str = _HERE,
+    status: int = 200,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> StreamingResponse:
+    """`first` goes out at once."""
     return StreamingResponse(
-        _lines(frames),
+        _lines(frames, first),
+        status,
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
     )
 
 
-async def _lines(frames: _Frames) -> AsyncIterator[str]:
-    """A comment first and in every quiet while, so that both sides know that the other is there."""
-    yield ": here\n\n"
+async def _lines(frames: _Frames, first: str) -> AsyncIterator[str]:
+    """A comment in every quiet while, so that both sides know that the other is there."""
+    yield first
     async with aclosing(frames):
         async for frame in frames:
             if frame is None:
-                yield ": here\n\n"
+                yield _HERE
             else:
                 number = "" if frame.number is None else f"id: {frame.number}\n"
                 yield f"event: {frame.kind}\n{number}data: {frame.text}\n\n"

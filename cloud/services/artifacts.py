@@ -1,11 +1,9 @@
 """Artifacts: announced by digest, sent to a signed link, checked, and only then of use."""
 
-import asyncio
-import hashlib
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import BinaryIO
 
 import structlog
 
@@ -16,6 +14,7 @@ from cloud.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
+from cloud.services.arrivals import Arrival, Arrivals, receive, require_exactly, require_pixels
 from cloud.services.callers import Caller, Scope
 from cloud.services.links import REDIRECT_VALID_FOR, Links
 from cloud.services.plans import entitlements_of
@@ -28,7 +27,6 @@ from shared.files import staged_file
 __all__ = ["Artifacts", "Stored"]
 
 _log = structlog.get_logger(__name__)
-_WRITE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Artifacts:
         database: Database,
         blobs: BlobStore,
         inspector: Inspector,
+        arrivals: Arrivals,
         links: Links,
         signer: LinkSigner,
         max_bytes: int,
@@ -55,6 +54,7 @@ class Artifacts:
         self._database = database
         self._blobs = blobs
         self._inspector = inspector
+        self._arrivals = arrivals
         self._links = links
         self._signer = signer
         self._max_bytes = max_bytes
@@ -78,7 +78,8 @@ class Artifacts:
         if declared is not None and declared != permission.bytes:
             raise _wrong_length(declared, permission.bytes)
         with staged_file(self._blobs.staging_folder) as (file, path):
-            await _receive(chunks, file, permission)
+            received = await receive(chunks, file, at_most=permission.bytes)
+            require_exactly(received, digest=permission.digest, size=permission.bytes)
             await self._blobs.adopt(artifact_key(permission.account_id, permission.digest), path)
         failpoint("artifact.received")
 
@@ -93,18 +94,17 @@ class Artifacts:
         if declared is None:
             raise InvalidRequest("say by Content-Length how many bytes will come", field="Content-Length")
         self._require_size(caller, declared)
-        with staged_file(self._blobs.staging_folder) as (file, path):
-            await _receive(chunks, file, Upload(caller.account_id, digest, declared))
-            announcing = asyncio.create_task(self._announced(caller.account_id, digest, declared))
-            try:
-                found = await self._inspector.inspect(path, digest=digest, size=declared)
-            finally:
-                await announcing
-            _require_pixels(caller, found)
+        async with self._arrivals.of(caller, chunks, at_most=declared, digest=digest) as arrival:
+            found = await arrival.found()
             if isinstance(found, Findings):
-                await self._blobs.adopt(artifact_key(caller.account_id, digest), path)
-                failpoint("artifact.stored")
+                await arrival.store()
         return await self._view(caller, await self._noted(caller.account_id, digest, found, size=declared))
+
+    def arriving(
+        self, caller: Caller, chunks: AsyncIterator[bytes]
+    ) -> contextlib.AbstractAsyncContextManager[Arrival]:
+        """Bytes of which nothing was said before, until the end of the block. Raises TooLarge."""
+        return self._arrivals.of(caller, chunks, at_most=self._most_bytes(caller))
 
     async def complete(self, caller: Caller, digest: str) -> Artifact:
         """Check bytes that were sent; the answer says whether they are taken, and if not, why.
@@ -121,7 +121,7 @@ class Artifacts:
         async with self._blobs.as_file(key) as path:
             found = await self._inspector.inspect(path, digest=digest, size=record.bytes)
         failpoint("artifact.inspected")
-        _require_pixels(caller, found)
+        require_pixels(caller, found)
         record = await self._noted(caller.account_id, digest, found, size=record.bytes)
         failpoint("artifact.noted")
         if isinstance(found, Refusal):
@@ -172,7 +172,7 @@ class Artifacts:
         return await self._database.write(work)
 
     def _require_size(self, caller: Caller, size: int) -> None:
-        most = min(self._max_bytes, entitlements_of(caller.plan).max_upload_bytes)
+        most = self._most_bytes(caller)
         if size > most:
             raise TooLarge(
                 f"the file has {size} bytes; at most {most} are taken from the plan {caller.plan}",
@@ -180,6 +180,9 @@ class Artifacts:
                 max_bytes=most,
                 plan=caller.plan.value,
             )
+
+    def _most_bytes(self, caller: Caller) -> int:
+        return min(self._max_bytes, entitlements_of(caller.plan).max_upload_bytes)
 
     async def _view(self, caller: Caller, record: ArtifactRecord) -> Artifact:
         upload = download = None
@@ -200,42 +203,6 @@ class Artifacts:
         if direct is None:
             return ours
         return Link(url=direct.url, method="PUT", headers=dict(direct.headers), expires_at=ours.expires_at)
-
-
-async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO, wanted: Upload) -> None:
-    """Written in large pieces, each in a thread; raises before more bytes, or other ones, are kept."""
-    received, expected, piece, hasher = 0, wanted.bytes, bytearray(), hashlib.sha256()
-
-    def keep(data: bytes) -> None:
-        hasher.update(data)
-        file.write(data)
-
-    async for chunk in chunks:
-        received += len(chunk)
-        if received > expected:
-            raise TooLarge(f"more than the {expected} announced bytes were sent", max_bytes=expected)
-        piece += chunk
-        if len(piece) >= _WRITE_BYTES:
-            await asyncio.to_thread(keep, bytes(piece))
-            piece.clear()
-    if received < expected:
-        raise _wrong_length(received, expected)
-    await asyncio.to_thread(keep, bytes(piece))
-    file.flush()
-    if hasher.hexdigest() != wanted.digest:
-        raise InvalidRequest("the bytes that arrived are not those that were announced", field="digest")
-
-
-def _require_pixels(caller: Caller, found: Findings | Refusal) -> None:
-    """The bytes stay announced: with a larger plan they can be completed."""
-    most = entitlements_of(caller.plan).max_pixels
-    pixels = (found.width or 0) * (found.height or 0) if isinstance(found, Findings) else 0
-    if pixels > most:
-        raise TooLarge(
-            f"the picture has {pixels} pixels; at most {most} are taken from the plan {caller.plan}",
-            max_pixels=most,
-            plan=caller.plan.value,
-        )
 
 
 def _wrong_length(received: int, expected: int) -> InvalidRequest | TooLarge:

@@ -20,7 +20,7 @@ from shared.api.events import TERMINAL_EVENTS
 from shared.errors import TransientError
 from shared.jobs.state import is_terminal
 
-__all__ = ["EventStreams", "Frame", "TextAtOnce"]
+__all__ = ["EventStreams", "Frame", "TextAtOnce", "no_frames"]
 
 _LOOK_EVERY_S = 5.0
 _SPREAD = (0.7, 1.0)  # so that streams which heard the same do not look at the same moment
@@ -81,8 +81,13 @@ class EventStreams:
         _check_kept(after, first, last)
         after = after or 0
         if is_terminal(job.state) and await self._is_past_the_end(account_id, job_id, after):
-            return _nothing()
+            return no_frames()
         return self._to_the_end(account_id, job_id, after, at_once)
+
+    def follow_new(self, account_id: str, job_id: str) -> AsyncGenerator[Frame | None, None]:
+        """The same of a job that was taken in just now. Raises TooManyRequests."""
+        self._door.check(account_id)
+        return self._to_the_end(account_id, job_id, 0, None)
 
     async def while_usable(
         self, caller: Caller, frames: AsyncGenerator[Frame | None, None]
@@ -188,9 +193,12 @@ class _Reader:
         self.ended: set[str] = set()
 
     async def read(self) -> AsyncGenerator[Frame, None]:
-        while page := await self._page():
+        """What comes after the last page is told by the watcher, which is older than this look."""
+        page = await self._page()
+        while page:
             for event in page:
                 yield self.passed(event.job_id, event.kind, event.body, event.number)
+            page = await self._page() if len(page) == _PAGE else ()
 
     def follows(self, number: int) -> bool:
         """True if nothing can be missing before this number: of one job, that is never known."""
@@ -223,7 +231,7 @@ def _passing(at_once: TextAtOnce | None) -> AtOnce | None:
     return None if at_once is None else lambda message: at_once(message.body)
 
 
-async def _nothing() -> AsyncGenerator[Frame | None, None]:
+async def no_frames() -> AsyncGenerator[Frame | None, None]:
     return
     yield
 

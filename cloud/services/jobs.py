@@ -1,7 +1,7 @@
 """Jobs as their account sees and changes them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobFilter, JobRecord, NewJob
 from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
+from cloud.services.arrivals import Fresh
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import read_cursor, write_cursor
 from cloud.services.drafts import Drafts, Item, Wanted, given_files
@@ -54,13 +55,17 @@ class Jobs:
         self._links = links
         self._utcnow = utcnow
 
-    async def submit(self, caller: Caller, request: JobRequest, *, key: str | None) -> Submitted:
-        """One job, however often the same key and request come. Raises KeyReused, InFlight,
-        NeedsCredits, PlanLimit, and UsageErrors that name the field."""
+    async def submit(
+        self, caller: Caller, request: JobRequest, *, key: str | None, fresh: Collection[Fresh] = ()
+    ) -> Submitted:
+        """One job, however often the same key and request come; `fresh` files become artifacts with it.
+        Raises KeyReused, InFlight, NeedsCredits, PlanLimit, and UsageErrors that name the field."""
         caller.require(Scope.WRITE)
         job_id = new_id()
 
         def submission(unit: Unit) -> Submission:
+            for file in fresh:
+                unit.artifacts.accept(caller.account_id, file.digest, file.facts)
             return self._answered(self._new_job(unit, caller, request, job_id, key))
 
         return await self._accepting.accept(

@@ -6,20 +6,24 @@ was submitted or that its results were dropped here, is noted in a folder on thi
 """
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import structlog
+
 from desktop.engines.cloud_errors import engine_errors
 from desktop.engines.cloud_quote import CloudQuote, quote_of
 from desktop.engines.cloud_run import RunEvents, RunNotes
-from shared.api.jobs import Job, JobInput, JobRequest
+from shared.api.jobs import Job, JobAccepted, JobInput, JobRequest
 from shared.engines.base import (
     Capabilities,
     EngineUnavailable,
     GraphWork,
+    InputFile,
     OutputRejected,
     PresetWork,
     RunLost,
@@ -28,18 +32,24 @@ from shared.engines.base import (
     WorkRefused,
 )
 from shared.engines.outputs import verify_output
-from shared.errors import JsonValue
-from shared.files import digest_file, staged_file
+from shared.errors import JsonValue, TransientError
+from shared.files import digest_bytes, digest_file, staged_file
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, Completed, Failed, JobEvent, Output
 from shared.jobs.state import is_terminal
 from shared.sdk.client import CloudClient
-from shared.sdk.errors import DownloadBroken, NotFound
+from shared.sdk.errors import DownloadBroken, NotFound, RequestRefused
+from shared.sdk.open_submission import OpenSubmission, SentFile
 from shared.sdk.operations import Download
 
 __all__ = ["CloudEngine"]
 
+_log = structlog.get_logger()
+
 _CANCEL_POLL_S = 0.2
+_MOST_FILES = 16
+_MOST_BYTES = 1 << 20  # up to here, sending costs less than asking first
+_NOT_UPLOADED = "input_not_ready"
 
 
 class CloudEngine:
@@ -51,13 +61,15 @@ class CloudEngine:
         self._notes = RunNotes(state_folder)
         self._opened: CloudClient | None = None
         self._job_ids: dict[str, str] = {}  # of the runs that this process has started
+        self._submissions: dict[str, OpenSubmission] = {}  # of the runs that this process has prepared
+        self._is_well = False  # as far as was heard: it took what was asked last
 
     @property
     def name(self) -> str:
         return "cloud"
 
     async def capabilities(self) -> Capabilities:
-        with engine_errors():
+        with self._heard(), engine_errors():
             await self._client().list_presets()
         return Capabilities(accepts_graphs=False)
 
@@ -83,9 +95,8 @@ class CloudEngine:
         """A run that was cancelled meanwhile is not begun, or is ended again at once."""
         if self._notes.is_cancelled(ticket):
             return
-        request = JobRequest.model_validate(ticket.details["request"])
-        with engine_errors():
-            accepted = await self._client().submit_job(request, idempotency_key=ticket.run_id)
+        with self._heard(), engine_errors():
+            accepted = await self._submitted(ticket)
         self._job_ids[ticket.run_id] = accepted.id
         if self._notes.is_cancelled(ticket):
             await self.cancel(ticket)
@@ -99,7 +110,7 @@ class CloudEngine:
                 yield self._end_before_start(ticket)
                 return
             events = RunEvents(ticket)
-            async for event in self._client().events(job_id):
+            async for event in self._client().events(job_id, self._submissions.get(ticket.run_id)):
                 seen = events.translated(event)
                 if isinstance(seen, Completed):
                     yield await self._checked(ticket, job_id, seen)
@@ -131,9 +142,12 @@ class CloudEngine:
 
     async def forget(self, ticket: Ticket) -> None:
         self._job_ids.pop(ticket.run_id, None)
+        await self._close_submission(ticket)
         await asyncio.to_thread(self._notes.note_forgotten, ticket)
 
     async def aclose(self) -> None:
+        await asyncio.gather(*(submission.aclose() for submission in self._submissions.values()))
+        self._submissions.clear()
         if self._opened is not None:
             await self._opened.aclose()
             self._opened = None
@@ -149,17 +163,73 @@ class CloudEngine:
         return self._opened
 
     async def _prepare(self, work: PresetWork) -> Ticket:
-        with engine_errors():
-            for files in work.inputs.values():
-                for file in files:
-                    await self._client().upload_artifact(file.path, file.digest)
-        return Ticket(
+        """To a cloud that is well, few and small files go out in the request that will submit the job;
+        others ahead of it."""
+        files = [(name, file) for name, files in work.inputs.items() for file in files]
+        ticket = Ticket(
             engine=self.name,
             run_id=new_id(),
             job_id=work.job_id,
             attempt=work.attempt,
-            details={"server_url": self._server_url, "request": _request(work)},
+            details={
+                "server_url": self._server_url,
+                "request": _request(work),
+                "files": {file.digest: str(file.path) for _, file in files},
+            },
         )
+        sent = await asyncio.to_thread(_small_files, files) if self._is_well else None
+        with self._heard(), engine_errors():
+            if sent is None:
+                await self._upload(ticket)
+                return ticket
+            submission = self._client().open_submission(sent, idempotency_key=ticket.run_id)
+            self._submissions[ticket.run_id] = submission
+            try:
+                await submission.reach()
+            except BaseException:
+                await self._close_submission(ticket)
+                raise
+        return ticket
+
+    async def _submitted(self, ticket: Ticket) -> JobAccepted:
+        """By the request that is open, or else by one of its own. Raises RunLost where files that the
+        cloud lacks are no longer here."""
+        request = JobRequest.model_validate(ticket.details["request"])
+        submission = self._submissions.get(ticket.run_id)
+        if submission is not None and not submission.is_submitted:
+            try:
+                return await submission.submit(request)
+            except TransientError as error:
+                _log.info("submission_broke_off", error=error.code, job=ticket.job_id)
+        try:
+            return await self._client().submit_job(request, idempotency_key=ticket.run_id)
+        except RequestRefused as error:
+            if error.wire_code != _NOT_UPLOADED:
+                raise
+        await self._upload(ticket)
+        return await self._client().submit_job(request, idempotency_key=ticket.run_id)
+
+    async def _upload(self, ticket: Ticket) -> None:
+        files = ticket.details.get("files")
+        for digest, path in files.items() if isinstance(files, Mapping) else ():
+            try:
+                await self._client().upload_artifact(Path(str(path)), digest)
+            except OSError as error:
+                raise RunLost(f"{Path(str(path)).name} can no longer be sent", job=ticket.job_id) from error
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        try:
+            yield
+        except EngineUnavailable:
+            self._is_well = False
+            raise
+        self._is_well = True
+
+    async def _close_submission(self, ticket: Ticket) -> None:
+        submission = self._submissions.pop(ticket.run_id, None)
+        if submission is not None:
+            await submission.aclose()
 
     async def _found_id(self, ticket: Ticket) -> str | None:
         job = await self._client().find_job(idempotency_key=ticket.run_id)
@@ -220,6 +290,20 @@ def _request(work: PresetWork) -> Mapping[str, JsonValue]:
         values=dict(work.values),
     )
     return request.model_dump(mode="json")
+
+
+def _small_files(files: Sequence[tuple[str, InputFile]]) -> list[SentFile] | None:
+    """None if they are too many or too large for one request. Raises WorkRefused if one has changed."""
+    try:
+        if len(files) > _MOST_FILES or sum(file.path.stat().st_size for _, file in files) > _MOST_BYTES:
+            return None
+        sent = [SentFile(name, file.path.read_bytes()) for name, file in files]
+    except OSError as error:
+        raise WorkRefused(f"a file cannot be read ({error.strerror}); look at the folder it is in") from error
+    for (_, file), read in zip(files, sent, strict=True):
+        if digest_bytes(read.data) != file.digest:
+            raise WorkRefused(f"{file.name} was changed while it was sent; submit it again", file=file.name)
+    return sent
 
 
 def _lost(ticket: Ticket) -> RunLost:

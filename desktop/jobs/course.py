@@ -197,7 +197,12 @@ class Course:
                 await engine.cancel(ticket)
                 end: TerminalEvent = Cancelled(job_id=job.id, attempt=job.attempt, at=_now())
             else:
-                await engine.start(ticket)
+                try:
+                    await engine.start(ticket)
+                except BrokenMedia as error:
+                    cause = JobError(error.code, error.message, retryable=False)
+                    await self._fail(job, cause, engine, cancel, left_engine)
+                    return await self._queue.get(job.id)
                 failpoint("job.started")
                 end = await self._end_of_run(job, ticket, preset, engine, cancel)
         except RunLost as error:

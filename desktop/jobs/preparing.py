@@ -18,6 +18,8 @@ from shared.presets.bundle import Preset
 
 __all__ = ["prepared_run"]
 
+_DECODES_FIRST = (EngineChoice.BUILTIN, EngineChoice.CLOUD)
+
 
 class _NoPreset(FatalError):
     code = "internal"
@@ -26,12 +28,12 @@ class _NoPreset(FatalError):
 async def prepared_run(job: Job, preset: Preset | None, files: Sequence[InputFile], engine: Engine) -> Ticket:
     """The job's next attempt, prepared. Raises BrokenMedia, and what the engine raises.
 
-    Of a hot folder's files only the headers are known so far. The built-in engine decodes them
-    first of all; what goes to another one is decoded here while it is sent.
+    Of a hot folder's files only the headers are known so far. The built-in engine and the cloud decode
+    them first of all; what goes to another one is decoded here while it is sent.
     """
     async with _in_their_colours(files, preset) as ready:
         work = _work(job, preset, ready, job.attempt + 1)
-        if job.order.ledger_key is None or engine.name == EngineChoice.BUILTIN:
+        if job.order.ledger_key is None or engine.name in _DECODES_FIRST:
             return await engine.prepare(work)
         decoding = asyncio.create_task(asyncio.to_thread(_decode, job))
         try:

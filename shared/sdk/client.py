@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self
 
+import httpx
+
 from shared.api.accounts import Account
 from shared.api.artifacts import Artifact
 from shared.api.batches import Batch, BatchAccepted, BatchPage, BatchRequest
@@ -30,11 +32,12 @@ from shared.sdk.files import (
     submit_file_batch,
     submit_files,
 )
+from shared.sdk.open_submission import OpenSubmission, SentFile
 from shared.sdk.operations import Download, Sent, page_params
 from shared.sdk.pauses import Pauses
 from shared.sdk.stream_place import StreamPlace
 from shared.sdk.streams import follow_job
-from shared.sdk.transport import AsyncTransport
+from shared.sdk.transport import TIMEOUT, AsyncTransport, key_headers
 
 __all__ = ["CloudClient"]
 
@@ -49,6 +52,7 @@ class CloudClient:
         self._server_url = server_url
         self._api_key = api_key
         self._transport = AsyncTransport(server_url=server_url, api_key=api_key)
+        self._streams = httpx.AsyncClient(timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=16))
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,6 +66,7 @@ class CloudClient:
         await self.aclose()
 
     async def aclose(self) -> None:
+        await self._streams.aclose()
         await self._transport.aclose()
 
     async def upload_artifact(
@@ -74,6 +79,16 @@ class CloudClient:
 
     async def submit_job(self, request: JobRequest, *, idempotency_key: str | None = None) -> JobAccepted:
         return await self._transport.perform(operations.submit_job(request, idempotency_key or new_id()))
+
+    def open_submission(self, files: Sequence[SentFile], *, idempotency_key: str) -> OpenSubmission:
+        """A job and its files in one request, of which the files are sent now. For few and small ones."""
+        return OpenSubmission(
+            self._streams,
+            url=f"{self._server_url.rstrip('/')}{operations.API}/jobs/with-files",
+            key=key_headers(self._api_key),
+            idempotency_key=idempotency_key,
+            files=files,
+        )
 
     async def submit_files(
         self,
@@ -220,7 +235,8 @@ class CloudClient:
     async def download(self, wanted: Download, sink: BinaryIO) -> None:
         await self._transport.perform(operations.download(wanted, sink))
 
-    def events(self, job_id: str) -> AsyncIterator[JobEvent]:
-        """The job's events from its first, to exactly one terminal one; by whatever road is open."""
+    def events(self, job_id: str, opened: OpenSubmission | None = None) -> AsyncIterator[JobEvent]:
+        """The job's events from its first, to exactly one terminal one; by whatever road is open, first of
+        all by the answer to its submission."""
         place = StreamPlace(job_id, server_url=self._server_url, api_key=self._api_key)
-        return follow_job(self.get_job, job_id, place)
+        return follow_job(self.get_job, job_id, place, None if opened is None else opened.texts())

@@ -43,10 +43,14 @@ class _Broken(Exception):
 
 
 async def follow_job(
-    get_job: Callable[[str], Awaitable[Job]], job_id: str, place: StreamPlace
+    get_job: Callable[[str], Awaitable[Job]],
+    job_id: str,
+    place: StreamPlace,
+    opened: AsyncGenerator[str, None] | None = None,
 ) -> AsyncIterator[JobEvent]:
-    """Events from the job's first to exactly one terminal one. Raises what asking for the job raises."""
-    stream, road = _Stream(place), _Road.SOCKET
+    """Events from the job's first to exactly one terminal one; `opened` is a stream of their frames that
+    is there already. Raises what asking for the job raises."""
+    stream, road = _Stream(place, opened), _Road.SOCKET
     seen, pauses = Seen(), Pauses()
     while True:
         try:
@@ -82,20 +86,13 @@ def _next(road: _Road) -> _Road:
 class _Stream:
     """The stream of one job, and the roads to it."""
 
-    def __init__(self, place: StreamPlace) -> None:
+    def __init__(self, place: StreamPlace, opened: AsyncGenerator[str, None] | None) -> None:
         self._place = place
+        self._opened = opened
 
     async def frames(self, road: _Road) -> AsyncGenerator[JobEvent, None]:
         """Events from where the last frame left off. Raises _Closed, or _Broken at the early end."""
-        match road:
-            case _Road.SOCKET:
-                texts = self._socket()
-            case _Road.SERVER_EVENTS:
-                texts = self._server_events()
-            case _Road.ASKING:
-                raise _Broken
-            case _:
-                assert_never(road)
+        texts, self._opened = self._opened or self._texts(road), None
         async with contextlib.aclosing(texts):
             while True:
                 try:
@@ -105,6 +102,17 @@ class _Stream:
                     raise _Broken from error
                 for event in self._place.parsed(text):
                     yield event
+
+    def _texts(self, road: _Road) -> AsyncGenerator[str, None]:
+        match road:
+            case _Road.SOCKET:
+                return self._socket()
+            case _Road.SERVER_EVENTS:
+                return self._server_events()
+            case _Road.ASKING:
+                raise _Broken
+            case _:
+                assert_never(road)
 
     async def _socket(self) -> AsyncGenerator[str, None]:
         try:

@@ -19,12 +19,12 @@ from shared.sdk.errors import Unreachable
 from shared.sdk.exchange import Answer, Request, checked
 from shared.sdk.retry import RETRY, STOP, wait_before_retry
 
-__all__ = ["AsyncTransport", "BlockingTransport", "Steps", "key_headers"]
+__all__ = ["TIMEOUT", "AsyncTransport", "BlockingTransport", "Steps", "key_headers", "unreachable"]
 
 _T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
 _SENT_BYTES = 1 << 20
-_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
 
 # One operation of the API: yields requests, is sent their answers, returns the result.
@@ -37,7 +37,7 @@ class AsyncTransport:
     def __init__(self, *, server_url: str, api_key: str) -> None:
         self._server_url = server_url
         self._key = key_headers(api_key)
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS)
+        self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=_LIMITS)
 
     async def perform(self, steps: Steps[_T]) -> _T:
         """Carry an operation through to its result; transient failures are tried again."""
@@ -83,7 +83,7 @@ class AsyncTransport:
                 else:
                     body = await response.aread()
         except httpx.TransportError as error:
-            raise _unreachable(self._server_url) from error
+            raise unreachable(self._server_url) from error
         return checked(Answer(response.status_code, response.headers, body, digest))
 
 
@@ -93,7 +93,7 @@ class BlockingTransport:
     def __init__(self, *, server_url: str, api_key: str) -> None:
         self._server_url = server_url
         self._key = key_headers(api_key)
-        self._client = httpx.Client(timeout=_TIMEOUT, limits=_LIMITS)
+        self._client = httpx.Client(timeout=TIMEOUT, limits=_LIMITS)
 
     def perform(self, steps: Steps[_T]) -> _T:
         try:
@@ -139,7 +139,7 @@ class BlockingTransport:
                 else:
                     body = response.read()
         except httpx.TransportError as error:
-            raise _unreachable(self._server_url) from error
+            raise unreachable(self._server_url) from error
         return checked(Answer(response.status_code, response.headers, body, digest))
 
 
@@ -192,7 +192,7 @@ def _rewind(request: Request, position: int) -> None:
         request.sink.truncate()
 
 
-def _unreachable(server_url: str) -> Unreachable:
+def unreachable(server_url: str) -> Unreachable:
     return Unreachable(
         f"the Safelight cloud at {httpx.URL(server_url).host} does not answer; check the network connection"
     )

@@ -46,6 +46,7 @@ VENDORS = {
     "google_auth_oauthlib": ("shared/drive/",),
     "keyring": ("desktop/secrets.py",),
     "obstore": ("cloud/clients/",),
+    "python_multipart": ("cloud/clients/multipart.py",),
     "redis": ("cloud/clients/",),
     "stripe": ("cloud/clients/",),
     "watchdog": ("desktop/watching/",),

@@ -16,12 +16,9 @@ from PIL import Image
 from desktop.secrets import API_KEY_VARIABLE
 from desktop.settings import Settings
 from desktop.store.job import EngineChoice
-from shared.api.artifacts import Artifact, ArtifactState
 from shared.api.events import parse_event
-from shared.files import digest_bytes
 from shared.ids import new_id
-from shared.jobs.events import Completed, JobEvent, Started
-from shared.presets.manifest import Manifest
+from shared.jobs.events import JobEvent, Started
 from tests.bench.figure import Figure
 from tests.bench.starts import WARM_UP, hot_folder, photographs, preset, save, watched_starts
 from tests.support.cloud_processes import CloudProcesses
@@ -55,48 +52,42 @@ async def _close_to_started(folder: Path, url: str, key: str) -> Figure:
         value=statistics.median(ours[WARM_UP:]),
         floor=statistics.median(floor[WARM_UP:]),
         unit="ms",
-        floor_name="the same requests from a bare script",
+        floor_name="the same request from a bare script",
         goal_value=15.0,
     )
 
 
 async def _bare_starts(folder: Path, url: str, key: str, pictures: list[Image.Image]) -> list[float]:
-    """Upload and submission over one connection, the account's stream open all the while."""
-    headers = {"Authorization": f"Bearer {key}"}
+    """One request for each, over one connection: picture, job and, in the answer, the job's events."""
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
     manifest = preset().manifest
+    primary = manifest.primary_input or manifest.inputs[0]
+    job = json.dumps({"preset": manifest.id})
     times: list[float] = []
-    async with (
-        httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30) as client,
-        client.stream("GET", "/events") as stream,
-    ):
-        events = _events(stream)
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=30) as client:
         for number, picture in enumerate(pictures):
             path = folder / f"{number}.png"
             closed = await asyncio.to_thread(save, picture, path)
-            await _submit(client, manifest, path)
-            while not isinstance(await anext(events), Started):
-                pass
-            times.append((time.perf_counter() - closed) * 1000)
-            while not isinstance(await anext(events), Completed):
-                pass
+            data = await asyncio.to_thread(path.read_bytes)
+            async with client.stream(
+                "POST",
+                "/jobs/with-files",
+                files=[(primary.id, (path.name, data)), ("job", (None, job))],
+                headers={"Idempotency-Key": new_id()},
+            ) as answer:
+                times += [
+                    (time.perf_counter() - closed) * 1000
+                    async for event in _events(answer.raise_for_status())
+                    if isinstance(event, Started)
+                ]
     return times
 
 
-async def _submit(client: httpx.AsyncClient, manifest: Manifest, path: Path) -> None:
-    data = await asyncio.to_thread(path.read_bytes)
-    digest = digest_bytes(data)
-    sent = await client.put(
-        f"/artifacts/{digest}", content=data, headers={"Content-Type": "application/octet-stream"}
-    )
-    if Artifact.model_validate_json(sent.raise_for_status().content).state is not ArtifactState.READY:
-        raise RuntimeError("the cloud refused the picture: nothing would be measured")
-    primary = manifest.primary_input or manifest.inputs[0]
-    request = {"preset": manifest.id, "inputs": {primary.id: [{"digest": digest, "name": path.name}]}}
-    accepted = await client.post("/jobs", json=request, headers={"Idempotency-Key": new_id()})
-    accepted.raise_for_status()
-
-
-async def _events(stream: httpx.Response) -> AsyncGenerator[JobEvent, None]:
-    async for line in stream.aiter_lines():
+async def _events(answer: httpx.Response) -> AsyncGenerator[JobEvent, None]:
+    """After the first, which says that the job was accepted."""
+    is_first = True
+    async for line in answer.aiter_lines():
         if line.startswith("data:"):
-            yield parse_event(json.loads(line.removeprefix("data:")))
+            if not is_first:
+                yield parse_event(json.loads(line.removeprefix("data:")))
+            is_first = False

@@ -10,16 +10,16 @@ from PIL import Image
 
 from desktop.engines.cloud import CloudEngine
 from shared.comfy.graph import parse_graph
-from shared.engines.base import Engine, EngineUnavailable, PresetWork, Ticket, Work, WorkRefused
+from shared.engines.base import Engine, EngineUnavailable, PresetWork, RunLost, Ticket, Work, WorkRefused
 from shared.errors import JsonValue
 from shared.ids import new_id
 from shared.jobs.events import Completed, Started
-from shared.media import MediaLimits
+from shared.media import BrokenMedia, MediaLimits
 from shared.presets.binding import NodeRef, Target
 from shared.presets.bundle import Preset
 from shared.presets.manifest import SCHEMA_VERSION, Licence, Look, Looks, Manifest, PresetInput, PresetOutput
 from shared.sdk.client import CloudClient
-from tests.contract.engine_suite import EngineRig, EngineSuite, begin, run
+from tests.contract.engine_suite import EngineRig, EngineSuite, begin, end_of, run
 from tests.support.builtin_works import graph_work, input_file, node
 from tests.support.cloud_server import CloudServer, cloud_server
 from tests.support.http_server import Reply, http_server
@@ -213,6 +213,59 @@ class TestCloudEngine(EngineSuite):
         assert caught.value.details["field"] == "exposure"
         with pytest.raises(WorkRefused, match="presets"):
             await rig.engine.prepare(rig.refused_work(new_id())[0])
+
+
+class TestCloudThatIsWell(TestCloudEngine):
+    """The same where inputs go out in the request that submits the job."""
+
+    @pytest.fixture
+    async def rig(self, server: CloudServer, tmp_path: Path) -> AsyncIterator[CloudRig]:
+        rig = CloudRig(server, tmp_path)
+        await rig.engine.capabilities()
+        yield rig
+        await rig.aclose()
+
+
+@pytest.mark.parametrize("is_well", [False, True])
+async def test_a_picture_that_does_not_decode_is_told_as_such(rig: CloudRig, *, is_well: bool) -> None:
+    (rig.folder / "input.png").write_bytes(_half_a_picture())
+    if is_well:
+        await rig.engine.capabilities()
+    with pytest.raises(BrokenMedia, match=r"input\.png" if is_well else "the file"):
+        await begin(rig.engine, rig.quick_work(new_id()))
+
+
+async def test_a_file_that_changes_before_it_is_sent_is_refused(rig: CloudRig) -> None:
+    await rig.engine.capabilities()
+    work = rig.quick_work(new_id())
+    (rig.folder / "input.png").write_bytes(_half_a_picture())
+    with pytest.raises(WorkRefused, match="changed"):
+        await rig.engine.prepare(work)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_another_process_sends_the_files_that_were_not_submitted(
+    rig: CloudRig, *, is_there: bool
+) -> None:
+    """Or says that the run must be prepared anew."""
+    await rig.engine.capabilities()
+    Image.effect_noise((40, 30), 80).save(rig.folder / "input.png")
+    ticket = await rig.engine.prepare(rig.quick_work(new_id()))
+    if not is_there:
+        (rig.folder / "input.png").unlink()
+    other = await rig.another_process()
+    if is_there:
+        await other.start(ticket)
+        assert isinstance(await end_of(other, ticket), Completed)
+    else:
+        with pytest.raises(RunLost):
+            await other.start(ticket)
+
+
+def _half_a_picture() -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((64, 64), 80).save(file, "PNG")
+    return file.getvalue()[:-800]
 
 
 async def test_a_known_input_is_not_sent_again(rig: CloudRig) -> None:
