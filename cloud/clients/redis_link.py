@@ -7,13 +7,16 @@ Nothing that must not be lost is in Redis, so a command that fails is logged and
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 __all__ = ["REDIS_AWAY", "Heard", "RedisLink"]
 
@@ -26,6 +29,8 @@ _SILENCE_S = 15.0  # then a ping; a second silence means that the connection is 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
 _COMMAND_TIMEOUT_S = 2.0
+_SPARED_S = 5.0  # after one command in vain: a Redis that stands still holds up one request, not all
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class RedisLink:
         self._ears: Redis = Redis.from_url(
             url, socket_timeout=None, socket_connect_timeout=_COMMAND_TIMEOUT_S
         )
+        self._spared_until = 0.0
         self._heard: dict[str, Heard] = {}
         self._subscribed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -62,71 +68,103 @@ class RedisLink:
 
     async def publish(self, channel: str, data: bytes) -> bool:
         """True if Redis took the message."""
-        with _tolerated("publish"):
+
+        async def work() -> bool:
             await self._redis.publish(channel, data)
             return True
-        return False
+
+        return await self._asked("publish", work, otherwise=False)
 
     async def publish_all(self, channel: str, messages: Sequence[bytes]) -> bool:
         """In this order; true if Redis took them. After a failure it may have taken some."""
-        with _tolerated("publish"):
+
+        async def work() -> bool:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for data in messages:
                     pipeline.publish(channel, data)
                 await pipeline.execute()
             return True
-        return False
+
+        return await self._asked("publish", work, otherwise=False)
 
     async def publish_remembered(
         self, channel: str, data: bytes, key: str, field: str, *, seconds: int
     ) -> bool:
         """Publish, and keep as the newest value of a field, on one way; the whole key goes `seconds`
         after its last change."""
-        with _tolerated("publish"):
+
+        async def work() -> bool:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.hset(key, mapping={field: data})
                 pipeline.expire(key, seconds)
                 pipeline.publish(channel, data)
                 await pipeline.execute()
             return True
-        return False
+
+        return await self._asked("publish", work, otherwise=False)
 
     async def recall(self, key: str) -> Mapping[str, bytes]:
-        fields: dict[bytes, bytes] = {}
-        with _tolerated("recall"):
+        async def work() -> Mapping[str, bytes]:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.hgetall(key)
                 [fields] = await pipeline.execute()
-        return {name.decode(): data for name, data in fields.items()}
+            return {name.decode(): data for name, data in fields.items()}
+
+        return await self._asked("recall", work, otherwise={})
 
     async def forget(self, key: str, *fields: str) -> None:
-        with _tolerated("forget"):
+        async def work() -> None:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.hdel(key, *fields)
                 await pipeline.execute()
 
+        await self._asked("forget", work, otherwise=None)
+
     async def count(self, key: str, *, beside: str, seconds: int) -> tuple[int, int] | None:
         """One more at `key`, which goes `seconds` later, and what stands at `beside`; None without Redis."""
-        with _tolerated("count"):
+
+        async def work() -> tuple[int, int] | None:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.incr(key)
                 pipeline.expire(key, seconds)
                 pipeline.get(beside)
                 now, _, before = await pipeline.execute()
             return int(now), int(before or 0)
-        return None
+
+        return await self._asked("count", work, otherwise=None)
 
     async def uncount(self, key: str) -> None:
-        with _tolerated("uncount"):
+        async def work() -> None:
             await self._redis.decr(key)
 
+        await self._asked("uncount", work, otherwise=None)
+
     async def ping(self) -> bool:
-        with _tolerated("ping"):
+        async def work() -> bool:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.ping()
                 await pipeline.execute()
             return True
-        return False
+
+        return await self._asked("ping", work, otherwise=False)
+
+    async def _asked(self, command: str, work: Callable[[], Awaitable[_T]], *, otherwise: _T) -> _T:
+        """`otherwise` where Redis cannot be asked, or has just let somebody wait in vain.
+
+        Redis-py loses a cancellation that comes while it connects, so it is made good here.
+        """
+        if monotonic() < self._spared_until:
+            return otherwise
+        cancels, value = _cancels(), otherwise
+        try:
+            value = await work()
+        except REDIS_AWAY as error:
+            if isinstance(error, TimeoutError | RedisTimeout):
+                self._spared_until = monotonic() + _SPARED_S
+            _log.warning("redis_unreachable", command=command, error=type(error).__name__)
+        if _cancels() > cancels:
+            raise asyncio.CancelledError
+        return value
 
     async def aclose(self) -> None:
         if self._reader is not None:
@@ -171,18 +209,6 @@ class RedisLink:
             heard.gap()
         elif kind == "message":
             heard.message(data)
-
-
-@contextlib.contextmanager
-def _tolerated(command: str) -> Iterator[None]:
-    """Redis-py loses a cancellation that comes while it connects, so it is made good here."""
-    cancels = _cancels()
-    try:
-        yield
-    except REDIS_AWAY as error:
-        _log.warning("redis_unreachable", command=command, error=type(error).__name__)
-    if _cancels() > cancels:
-        raise asyncio.CancelledError
 
 
 def _cancels() -> int:
