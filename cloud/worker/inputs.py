@@ -44,7 +44,8 @@ class InputFiles:
 
     async def _file(self, claim: Claim, file: InputName, stack: contextlib.AsyncExitStack) -> InputFile:
         key = artifact_key(claim.lane.account_id, file.digest)
-        return InputFile(await stack.enter_async_context(self._blobs.as_file(key)), file.digest, file.name)
+        path = await stack.enter_async_context(self._blobs.as_file(key))
+        return InputFile(path, file.digest, file.name, sealed=True)
 
     def limit_s(self, claim: Claim) -> float:
         """How long its run may take, from its start."""

@@ -60,11 +60,13 @@ class OutputRejected(FatalError):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file to work on. `name` is the user's file name, for messages and metadata, never a path."""
+    """A file to work on. `name` is the user's file name, for messages and metadata, never a path. A
+    `sealed` one is written by nobody any more: another name of it is as good as a copy."""
 
     path: Path
     digest: str
     name: str
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

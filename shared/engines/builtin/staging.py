@@ -16,7 +16,7 @@ from shared.engines.builtin.run_folder import Request, RunFolder
 from shared.engines.builtin.validation import checked_graph
 from shared.engines.depth import write_in_eight_bits
 from shared.errors import UsageError
-from shared.files import TEMPORARY_PREFIX
+from shared.files import TEMPORARY_PREFIX, digest_file
 from shared.media import ImageInfo, MediaLimits, extension_for, probe_image
 from shared.presets.acceptance import check_accepted
 from shared.presets.render import render
@@ -73,7 +73,7 @@ def stage(work: Work, folder: RunFolder, limits: MediaLimits) -> Request:
     staged.path.mkdir(parents=True)
     try:
         for picture in {picture.staged_name: picture for picture in plan.pictures.values()}.values():
-            _copy(picture, staged.path / picture.staged_name)
+            _place(picture, staged.path / picture.staged_name)
         staged.write_request(request)
         staged.path.rename(folder.path)
         return request
@@ -154,20 +154,35 @@ def _scaled(picture: _Picture) -> _Picture:
     return replace(picture, scaled=picture.info.is_deep)
 
 
-def _copy(picture: _Picture, target: Path) -> None:
-    """A copy, no link: whoever changes the file afterwards must not change this run."""
-    digest = hashlib.sha256()
-    with picture.file.path.open("rb") as source, target.open("xb") as copy:
-        while chunk := source.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            copy.write(chunk)
-    if digest.hexdigest() != picture.file.digest:
-        name = picture.file.name
+def _place(picture: _Picture, target: Path) -> None:
+    """A copy, no link, of what may change: whoever changes the file must not change this run."""
+    file = picture.file
+    digest = digest_file(target) if file.sealed and not picture.scaled and _link(file, target) else None
+    if (digest or _copied(file.path, target)) != file.digest:
         raise WorkRefused(
-            f"{name} changed while it was taken; it will be read again", file=name, reason="changed"
+            f"{file.name} changed while it was taken; it will be read again", file=file.name, reason="changed"
         )
     if picture.scaled:
         write_in_eight_bits(target, target, picture.info)
+
+
+def _link(file: InputFile, target: Path) -> bool:
+    """False on another disk, or one that has no links."""
+    try:
+        target.hardlink_to(file.path)
+    except OSError:
+        return False
+    return True
+
+
+def _copied(path: Path, target: Path) -> str:
+    """Returns the digest."""
+    digest = hashlib.sha256()
+    with path.open("rb") as source, target.open("xb") as copy:
+        while chunk := source.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            copy.write(chunk)
+    return digest.hexdigest()
 
 
 def _needed_bytes(plan: _Plan) -> int:
