@@ -1,11 +1,11 @@
 """Artifacts: what is known of stored files."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, String, bindparam, case, select, update
+from sqlalchemy import Connection, String, bindparam, case, func, select, update
 from sqlalchemy.sql.dml import ReturningInsert
 
 from cloud.errors import BeingDeleted
@@ -92,13 +92,8 @@ class ArtifactRows:
     def accept(
         self, account_id: str, digest: str, facts: ArtifactFacts, *, derived_from: str | None = None
     ) -> None:
-        now = self._clock.now()
-        origin = {} if derived_from is None else {"derived_from": derived_from}
-        self._connection.execute(
-            update(ARTIFACTS)
-            .where(_A.account_id == account_id, _A.digest == digest, _STAYS)
-            .values(**self._ready(facts), touched_at=now, condemned_at=None, **origin)
-        )
+        row = {"owner": account_id, "wanted": digest, "derived": derived_from, **asdict(facts)}
+        self._connection.execute(_ACCEPT, row | self._clock.stamps)
 
     def refuse(self, account_id: str, digest: str, code: str, message: str) -> None:
         self._connection.execute(
@@ -164,6 +159,26 @@ def _announce(dialect: str) -> ReturningInsert[tuple[str]]:
     ).returning(_A.digest)
 
 
+_ACCEPT = (
+    update(ARTIFACTS)
+    .where(
+        _A.account_id == bindparam("owner", type_=String),
+        _A.digest == bindparam("wanted", type_=String),
+        _STAYS,
+    )
+    .values(
+        state=ArtifactState.READY,
+        media_type=bindparam("media_type"),
+        width=bindparam("width"),
+        height=bindparam("height"),
+        derived_from=func.coalesce(bindparam("derived", type_=String), _A.derived_from),
+        ready_at=NOW,
+        touched_at=NOW,
+        condemned_at=None,
+        problem_code=None,
+        problem_message=None,
+    )
+)
 _COLUMNS = [_A[field.name] for field in fields(ArtifactRecord)]
 _FIND = select(*_COLUMNS).where(
     _A.account_id == bindparam("owner", type_=String),

@@ -7,9 +7,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    String,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from cloud.repositories.now import NOW, Clock
+from cloud.repositories.now import NOW, SEEN_SINCE, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.event import EVENTS
 from shared.api.events import BATCH_COMPLETED, dump_batch_completed, dump_event
@@ -20,9 +33,36 @@ from shared.jobs.events import JobEvent
 __all__ = ["EventRows", "LastingEvent", "new_event_row"]
 
 _E = EVENTS.c
-_ADD = insert(EVENTS).values(at=NOW).inline()  # built once: it runs with every change of a job
 _TOLD_WITHIN = timedelta(seconds=3)  # of its making; later, its publisher may have died
 _PUBLISHER_LOCK = 0x5AFE1164
+
+# Built once: these run with every change of a job.
+_MOST = bindparam("most", type_=Integer)
+_OWNER = bindparam("owner", type_=String)
+_ADD = insert(EVENTS).values(at=NOW).inline()
+_EVENTS = select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number)
+_UNPUBLISHED = (
+    _EVENTS.where(_E.published_at.is_(None), or_(_E.number.is_(None), _E.at < SEEN_SINCE))
+    .order_by(_E.id)
+    .limit(_MOST)
+)
+_NUMBER = update(EVENTS).where(_E.id == bindparam("event_id")).values(number=bindparam("event_number"))
+_COUNT = (
+    update(ACCOUNTS)
+    .where(ACCOUNTS.c.id == _OWNER)
+    .values(last_event=ACCOUNTS.c.last_event + bindparam("more", type_=Integer))
+    .returning(ACCOUNTS.c.last_event)
+)
+_PUBLISHED = (
+    update(EVENTS).where(_E.id.in_(bindparam("told", type_=BigInteger, expanding=True))).values(published_at=NOW)
+)
+_LATER = _EVENTS.where(_E.account_id == _OWNER, _E.number > bindparam("reached", type_=BigInteger))
+_AFTER = _LATER.order_by(_E.number).limit(_MOST)
+_AFTER_OF_JOB = (
+    _LATER.where(_E.job_id == bindparam("job", type_=String), _E.kind != BATCH_COMPLETED)
+    .order_by(_E.number)
+    .limit(_MOST)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +100,14 @@ class EventRows:
         if not self._alone():
             return ()
         rows = self._connection.execute(
-            select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number)
-            .where(
-                _E.published_at.is_(None), or_(_E.number.is_(None), _E.at < self._clock.now(-_TOLD_WITHIN))
-            )
-            .order_by(_E.id)
-            .limit(limit)
+            _UNPUBLISHED, {"most": limit, **self._clock.stamps_since(_TOLD_WITHIN)}
         ).all()
         new = [row for row in rows if row.number is None]
         numbers = self._numbers(Counter(row.account_id for row in new))
         given = {row.id: next(numbers[row.account_id]) for row in new}
         if given:
             self._connection.execute(
-                update(EVENTS).where(_E.id == bindparam("event_id")).values(number=bindparam("event_number")),
+                _NUMBER,
                 [{"event_id": id_, "event_number": number} for id_, number in given.items()],
             )
         return tuple(
@@ -83,21 +118,14 @@ class EventRows:
         )
 
     def mark_published(self, events: tuple[LastingEvent, ...]) -> None:
-        self._connection.execute(
-            update(EVENTS)
-            .where(_E.id.in_([event.id for event in events]))
-            .values(published_at=self._clock.now())
-        )
+        self._connection.execute(_PUBLISHED, {"told": [event.id for event in events], **self._clock.stamps})
 
     def after(
         self, account_id: str, number: int, *, job_id: str | None, limit: int
     ) -> tuple[LastingEvent, ...]:
-        query = select(_E.id, _E.account_id, _E.job_id, _E.kind, _E.body, _E.number).where(
-            _E.account_id == account_id, _E.number > number
-        )
-        if job_id is not None:
-            query = query.where(_E.job_id == job_id, _E.kind != BATCH_COMPLETED)
-        rows = self._connection.execute(query.order_by(_E.number).limit(limit))
+        query = _AFTER if job_id is None else _AFTER_OF_JOB
+        values = {"owner": account_id, "reached": number, "job": job_id, "most": limit}
+        rows = self._connection.execute(query, values)
         return tuple(LastingEvent(*row) for row in rows)
 
     def span(self, account_id: str) -> tuple[int, int]:
@@ -127,12 +155,7 @@ class EventRows:
     def _numbers(self, counts: Counter[str]) -> dict[str, Iterator[int]]:
         numbers: dict[str, Iterator[int]] = {}
         for account_id, count in sorted(counts.items()):
-            last = self._connection.execute(
-                update(ACCOUNTS)
-                .where(ACCOUNTS.c.id == account_id)
-                .values(last_event=ACCOUNTS.c.last_event + count)
-                .returning(ACCOUNTS.c.last_event)
-            ).scalar_one()
+            last = self._connection.execute(_COUNT, {"owner": account_id, "more": count}).scalar_one()
             numbers[account_id] = iter(range(last - count + 1, last + 1))
         return numbers
 
