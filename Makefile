@@ -34,7 +34,9 @@ chaos: setup
 	$(BIN)/python -m tests.chaos.soak --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)
 
 chaos-sweep: setup
-	SWEEP=all $(BIN)/pytest tests/chaos/test_failpoints.py
+	SWEEP=all $(BIN)/pytest tests/chaos tests/cloud/services/test_credits.py::test_fifty_at_once_spend_the_last_credit_once \
+		tests/desktop/cli/test_watch.py::test_kills_lose_no_input_and_repeat_no_output \
+		tests/desktop/watching/test_watch.py::test_a_folder_of_many_moved_in_and_renamed_is_taken_once
 
 mutants: setup
 	$(BIN)/python -m tests.chaos.mutants

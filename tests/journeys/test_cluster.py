@@ -80,11 +80,17 @@ def test_a_worker_killed_while_it_runs_loses_nothing(cluster: Cluster, large_pho
 
 
 def test_an_emptied_redis_loses_nothing(cluster: Cluster, redis: RedisServer) -> None:
-    jobs = [cluster.submit() for _ in range(3)]
+    jobs = [cluster.submit() for _ in range(5)]
     redis.flush()
-    jobs += [cluster.submit() for _ in range(2)]
+    jobs += [cluster.submit() for _ in range(5)]
     redis.flush()
     assert {cluster.end_of(job_id).state for job_id in jobs} == {JobState.COMPLETED}
+    [row] = cluster.rows(
+        "SELECT min(extract(epoch FROM a.claimed_at - j.created_at))::float AS took FROM jobs j"
+        " JOIN attempts a ON a.job_id = j.id AND a.attempt = 1 WHERE j.id = ANY($1::text[])",
+        jobs[5:],
+    )
+    assert row["took"] < 10
 
 
 def test_without_redis_jobs_are_found_by_looking(cluster: Cluster, redis: RedisServer) -> None:

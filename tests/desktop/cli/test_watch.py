@@ -1,8 +1,10 @@
 """`safelight watch` as a process: files in, outputs out, killed and interrupted."""
 
+import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from desktop.jobs.origin import read_origin
 from tests.desktop.cli.command import Here, environment, safelight
 from tests.desktop.watching.bench import png
 from tests.support.paired_preset import PAIRED_ID, make_paired_preset
+
+KILLS = 500 if os.environ.get("SWEEP") else 3
 
 
 @pytest.fixture
@@ -145,15 +149,17 @@ def test_chains_of_folders_work_and_a_loop_stops(here: Here, source: Path, tmp_p
     assert len(origin.lineage) == 2
 
 
+@pytest.mark.timeout(7200 if os.environ.get("SWEEP") else 600)
 def test_kills_lose_no_input_and_repeat_no_output(source: Path, tmp_path: Path) -> None:
-    chance = random.Random(3)
-    for number in range(9):
+    chance, files = random.Random(3), 2 * KILLS
+    for number in range(files):
         (source / f"{number}.png").write_bytes(png(number, 40))
-        if number % 3 == 0:
+        if number % 2 == 0:
             with running(source):
                 time.sleep(chance.uniform(0, 0.8))
+            _check_journal(tmp_path / "data")
     points = ("job.journalled", "job.ticket_stored", "job.run_ended", "outputs.placed")
-    for number, point in enumerate(points, start=9):
+    for number, point in enumerate(points, start=files):
         (source / f"{number}.png").write_bytes(png(number, 40))
         killed = safelight(
             tmp_path / "data", *arguments(source, "--once"), env={"FAILPOINT": f"{point}:kill"}
@@ -161,10 +167,18 @@ def test_kills_lose_no_input_and_repeat_no_output(source: Path, tmp_path: Path) 
         assert killed.code == -signal.SIGKILL, point
 
     assert safelight(tmp_path / "data", *arguments(source, "--once")).code == 0
-    assert outputs(source) == sorted(f"{number}.png" for number in range(9 + len(points)))
+    assert outputs(source) == sorted(f"{number}.png" for number in range(files + len(points)))
     for path in (tmp_path / "out").iterdir():
         with Image.open(path) as image:
             image.load()
+
+
+def _check_journal(data: Path) -> None:
+    """As the kill has left it."""
+    [path] = data.rglob("journal.sqlite3")
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
 
 
 def test_a_folder_can_be_written_down(here: Here, source: Path, tmp_path: Path) -> None:

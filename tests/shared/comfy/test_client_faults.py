@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.comfy import endpoints
 from shared.comfy.client import ComfyClient
 from shared.comfy.errors import (
     PromptLost,
@@ -246,6 +247,16 @@ async def test_garbage_is_passed_over(server: ComfyServer, client: ComfyClient) 
     _, news = await run(client, saving(1))
 
     assert isinstance(news[-1], Succeeded)
+
+
+async def test_an_answer_without_end_is_not_kept(
+    server: ComfyServer, client: ComfyClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "_MAX_JSON_BYTES", 1 << 20)
+    server.object_info["KSampler"]["description"] = "x" * (1 << 20)
+
+    with pytest.raises(ServerFaulty, match="larger than 1048576 bytes"):
+        await client.catalogue()
 
 
 async def test_two_clients_never_share_an_id(server: ComfyServer) -> None:
