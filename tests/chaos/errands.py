@@ -12,7 +12,7 @@ from tests.support.http_server import Reply, http_server
 __all__ = ["ERRANDS", "Scene", "photograph"]
 
 MODEL = "random_sd15_fp16.safetensors"
-FEW, MANY = {"model": MODEL, "steps": 2}, {"model": MODEL, "steps": 100}
+FEW = {"model": MODEL, "steps": 2}
 _OLD, _BACKDATED = "2025-01-01 00:00:00.000000", "UPDATE artifacts SET"
 _OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
 
@@ -46,11 +46,16 @@ class Scene:
         answer = self.box.call("POST", f"/operator/servers/{name}/{verb}")
         assert answer.status_code == 200, answer.text
 
+    def hold(self, *, on: bool = True) -> None:
+        """What the server runs does not end meanwhile, unless it is stopped."""
+        self.gpu.server.execution.held = on
+
     def make_sound(self) -> None:
         """As at the start."""
+        self.hold(on=False)
         self.gpu.server.faults.fail_with = None
         self.gpu.server.faults.lose_interrupts = 0
-        self.gpu.server.execution.step_s = 0.05
+        self.gpu.server.execution.step_s = 0.02
         self.set_state(self.gpu, "active")
         self.set_state(self.spare, "disabled")
 
@@ -74,8 +79,9 @@ def _portrait(scene: Scene) -> None:
 
 def _batch(scene: Scene) -> None:
     """Cancelled while its jobs wait and run."""
+    scene.hold()
     items = [{"inputs": photo(scene.box.upload())} for _ in range(3)]
-    body = {"preset": "portrait-pro", "values": MANY, "items": items}
+    body = {"preset": "portrait-pro", "values": FEW, "items": items}
     made = scene.box.call("POST", "/batches", json=body, key=new_id()).json()
     scene.arm()
     scene.box.call("POST", f"/batches/{made['id']}/cancel")
@@ -93,7 +99,8 @@ def _cancelled_while_it_waits(scene: Scene) -> None:
 
 
 def _cancelled_while_it_runs(scene: Scene) -> None:
-    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.hold()
+    job_id = scene.box.submit("portrait-pro", values=FEW)
     scene.box.begun(job_id)
     scene.arm()
     scene.box.call("POST", f"/jobs/{job_id}/cancel")
@@ -132,10 +139,13 @@ def _late(scene: Scene) -> None:
 
 def _abandoned(scene: Scene) -> None:
     """Its worker died: found at the start."""
-    job_id = scene.box.submit("portrait-pro", values={"model": MODEL, "steps": 30})
+    scene.hold()
+    job_id = scene.box.submit("portrait-pro", values=FEW)
     scene.box.begun(job_id)
     scene.arm()
     scene.box.restart()
+    scene.box.until_hit()
+    scene.hold(on=False)
     scene.ends(job_id, "completed")
 
 
@@ -148,7 +158,8 @@ def _told_to_stop(scene: Scene) -> None:
 
 
 def _taken_from_a_disabled_server(scene: Scene) -> None:
-    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.hold()
+    job_id = scene.box.submit("portrait-pro", values=FEW)
     scene.box.begun(job_id)
     scene.arm()
     scene.set_state(scene.gpu, "disabled")
@@ -161,22 +172,27 @@ def _taken_from_a_disabled_server(scene: Scene) -> None:
 
 def _asked_back_by_an_idle_server(scene: Scene) -> None:
     """One runs, one waits behind it, and then another server may take it."""
-    jobs = [scene.box.submit("portrait-pro", values=MANY) for _ in range(2)]
+    scene.hold()
+    jobs = [scene.box.submit("portrait-pro", values=FEW) for _ in range(2)]
     scene.box.until(jobs[1], lambda job: job["attempt"] > 0)
     scene.arm()
     scene.set_state(scene.spare, "active")
+    scene.box.until_hit()
+    scene.hold(on=False)
     for job_id in jobs:
         scene.ends(job_id, "completed")
 
 
 def _hung(scene: Scene) -> None:
+    scene.hold()
     scene.gpu.server.faults.lose_interrupts = 10_000
-    job_id = scene.box.submit("portrait-pro", values=MANY)
+    job_id = scene.box.submit("portrait-pro", values=FEW)
     scene.box.begun(job_id)
     scene.arm()
     scene.box.call("POST", f"/jobs/{job_id}/cancel")
     scene.box.until_hit()
     scene.gpu.server.faults.lose_interrupts = 0
+    scene.hold(on=not scene.may_fail)
     scene.ends(job_id, "cancelled")
 
 
@@ -191,15 +207,15 @@ def _server_gone(scene: Scene) -> None:
 
 def _left_running(scene: Scene) -> None:
     """The server was silent so long that its job was taken away, and then it is there again."""
-    scene.gpu.server.execution.step_s = 0.3
-    job_id = scene.box.submit("portrait-pro", values=MANY)
+    scene.hold()
+    job_id = scene.box.submit("portrait-pro", values=FEW)
     scene.box.begun(job_id)
     scene.gpu.freeze()
     scene.box.until(job_id, lambda job: job["state"] == "queued")
     scene.arm()
     scene.gpu.thaw()
     scene.box.until_hit()
-    scene.gpu.server.execution.step_s = 0.02
+    scene.hold(on=False)
     scene.ends(job_id, "completed")
 
 

@@ -32,7 +32,7 @@ from shared.jobs.events import (
 __all__ = ["EngineRig", "EngineSuite", "begin", "end_of", "run", "until_running"]
 
 TERMINAL = (Completed, Failed, Cancelled, Expired)
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 class EngineRig(ABC):

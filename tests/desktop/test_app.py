@@ -50,7 +50,7 @@ def _start(code: str, data: Path, **more: str) -> subprocess.CompletedProcess[st
         env={**os.environ, "SAFELIGHT_DATA_DIR": str(data), "QT_QPA_PLATFORM": "offscreen", **more},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -105,7 +105,7 @@ def test_a_second_start_hands_its_files_to_the_first(
         },
     )
     doorbell = Doorbell(name=bell_name(tmp_path / "data"))
-    with qtbot.waitSignal(doorbell.rung, timeout=30_000) as rung:
+    with qtbot.waitSignal(doorbell.rung, timeout=60_000) as rung:
         pass
     doorbell.close()
     lock.unlock()

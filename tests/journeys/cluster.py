@@ -22,6 +22,7 @@ from tests.support.redis import RedisServer
 __all__ = ["PHOTO", "Cluster", "open_cluster"]
 
 PHOTO = shipped_presets_folder() / "samples" / "cat.jpg"
+_WITHIN_S = 60.0
 
 
 class Cluster:
@@ -58,16 +59,16 @@ class Cluster:
         body = _request(PHOTO).model_dump(mode="json")
         return httpx.post(f"{self.processes.url}/api/v1/jobs", headers=headers, json=body)
 
-    def until(self, job_id: str, reached: Callable[[Job], bool], *, within_s: float = 60) -> Job:
-        until = time.monotonic() + within_s
+    def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
+        until = time.monotonic() + _WITHIN_S
         while not reached(job := self.client.get_job(job_id)):
             assert time.monotonic() < until, f"{job.state}\n{self.processes.logs()[-6000:]}"
             time.sleep(0.05)
         return job
 
-    def end_of(self, job_id: str, *, within_s: float = 60) -> Job:
+    def end_of(self, job_id: str) -> Job:
         ends = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
-        return self.until(job_id, lambda job: job.state in ends, within_s=within_s)
+        return self.until(job_id, lambda job: job.state in ends)
 
     def events(self, job_id: str) -> list[str]:
         rows = self.rows("SELECT kind FROM events WHERE job_id = $1 ORDER BY id", job_id)

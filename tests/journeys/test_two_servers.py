@@ -29,8 +29,14 @@ QUICK = {
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[ComfyProcess, ComfyProcess]]:
-    with closing(ComfyProcess()) as one, closing(ComfyProcess()) as two:
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """While it exists, what the servers run does not end."""
+    return tmp_path_factory.mktemp("servers") / "held"
+
+
+@pytest.fixture(scope="module")
+def servers(held: Path) -> Iterator[tuple[ComfyProcess, ComfyProcess]]:
+    with closing(ComfyProcess(held_while=held)) as one, closing(ComfyProcess(held_while=held)) as two:
         yield one, two
 
 
@@ -57,18 +63,18 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def _submit(cluster: Cluster, photo: Path, *, seed: int, steps: int) -> str:
+def _submit(cluster: Cluster, photo: Path, *, seed: int) -> str:
     digest = digest_file(photo)
     cluster.client.upload_artifact(photo, digest)
     request = JobRequest(
         preset="portrait-pro",
         inputs={"photo": [JobInput(digest=digest, name="photo.png")]},
-        values={"model": MODEL, "steps": steps, "seed": seed},
+        values={"model": MODEL, "steps": 3, "seed": seed},
     )
     return cluster.client.submit_job(request, idempotency_key=new_id()).id
 
 
-def _until(cluster: Cluster, reached: Callable[[], bool], *, within_s: float = 40) -> None:
+def _until(cluster: Cluster, reached: Callable[[], bool], *, within_s: float = 60) -> None:
     until = time.monotonic() + within_s
     while not reached():
         assert time.monotonic() < until, cluster.processes.logs()[-6000:]
@@ -92,15 +98,17 @@ def _check(cluster: Cluster, jobs: list[str]) -> None:
 
 
 def test_a_server_and_a_worker_are_killed_and_every_job_is_done_once(
-    cluster: Cluster, servers: tuple[ComfyProcess, ComfyProcess], photo: Path
+    cluster: Cluster, servers: tuple[ComfyProcess, ComfyProcess], held: Path, photo: Path
 ) -> None:
+    held.touch()
     workers = [cluster.processes.worker() for _ in range(2)]
     _until(cluster, lambda: _leaders(cluster) == 2)
-    jobs = [_submit(cluster, photo, seed=seed, steps=40) for seed in range(5)]
+    jobs = [_submit(cluster, photo, seed=seed) for seed in range(5)]
     _until(cluster, lambda: _running_on(cluster) == {"one", "two"})
     servers[0].kill()
     _until(cluster, lambda: _breaker(cluster, "one") == "open")
     workers[0].send_signal(signal.SIGKILL)
+    held.unlink()
     _check(cluster, jobs)
 
     servers[0].start()
@@ -108,7 +116,7 @@ def test_a_server_and_a_worker_are_killed_and_every_job_is_done_once(
     last: list[str] = []
 
     def one_works_again() -> bool:
-        last.append(_submit(cluster, photo, seed=100 + len(last), steps=20))
+        last.append(_submit(cluster, photo, seed=100 + len(last)))
         done = cluster.rows(
             "SELECT job_id FROM attempts WHERE server = 'one' AND \"end\" = 'completed' AND job_id = ANY($1)",
             last,
@@ -138,7 +146,7 @@ def test_a_leader_is_killed_where_it_matters_and_another_ends_its_jobs(
     for worker in living:
         worker.send_signal(signal.SIGSTOP)
     doomed = cluster.processes.worker(failpoint=line)
-    jobs = [_submit(cluster, photo, seed=1000 * len(line) + seed, steps=10) for seed in range(3)]
+    jobs = [_submit(cluster, photo, seed=1000 * len(line) + seed) for seed in range(3)]
     doomed.wait(60)
     for worker in living:
         worker.send_signal(signal.SIGCONT)

@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 __all__ = ["CloudProcesses"]
 
 _PROGRAM = "from cloud.cli import main; main()"
-_START_S = 60.0
+_START_S = 120.0
 
 
 class CloudProcesses:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.comfy_server.server import ComfyServer
+from tests.support.ports import free_port
 
 __all__ = ["ComfyProcess", "comfy_process", "make_comfy_folder"]
 
@@ -31,18 +32,20 @@ def comfy_process(*, timeline: Path | None = None) -> Iterator[str]:
 
 
 class ComfyProcess:
-    """A stand-in that may be killed, and started again at the same address."""
+    """A stand-in that may be killed, and started again at the same address. What it runs stays at its
+    step while `held_while` exists."""
 
-    def __init__(self) -> None:
-        self._port = 0
+    def __init__(self, *, held_while: Path) -> None:
+        self._port = free_port()
+        self._held_while = held_while
         self.start()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.support.comfy_process", "--port", str(self._port)]
+        command += ["--held-while", str(self._held_while)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=_TOP)
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
-        self._port = int(self.url.rpartition(":")[2])
 
     def kill(self) -> None:
         self._process.kill()
@@ -68,10 +71,10 @@ def make_comfy_folder(folder: Path, *, before: str = "") -> Path:
     return folder
 
 
-async def _serve(port: int, timeline: Path | None) -> None:
+async def _serve(port: int, timeline: Path | None, held_while: Path | None) -> None:
     server = ComfyServer(jobs_api=False, version="0.3.64")
     server.port = port
-    server.execution.timeline = timeline
+    server.execution.timeline, server.execution.held_while = timeline, held_while
     await server.start()
     print(server.url, flush=True)
     await asyncio.Event().wait()
@@ -81,5 +84,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser()
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--timeline", type=Path)
+    options.add_argument("--held-while", type=Path)
     given = options.parse_known_args()[0]
-    asyncio.run(_serve(given.port, given.timeline))
+    asyncio.run(_serve(given.port, given.timeline, given.held_while))

@@ -49,7 +49,7 @@ class Site:
     heard: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
 
-    async def until(self, count: int, within_s: float = 10) -> list[Request]:
+    async def until(self, count: int, within_s: float = 60) -> list[Request]:
         async with asyncio.timeout(within_s):
             while len(self.asked) < count:
                 self.heard.clear()

@@ -75,7 +75,7 @@ class PostgresServer:
 
     async def fetch(self, statement: str, database: str, *values: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user="safelight", database=database, timeout=5
+            host="127.0.0.1", port=self.port, user="safelight", database=database, timeout=60
         )
         try:
             return await connection.fetch(statement, *values)

@@ -48,7 +48,7 @@ class RedisServer:
         """The first bytes of the answer, or nothing if nobody answered."""
         request = f"*{len(words)}\r\n" + "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
                 connection.sendall(request.encode())
                 return connection.recv(4096)
         except OSError:

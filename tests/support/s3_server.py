@@ -201,7 +201,7 @@ class S3Server:
             data=json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             counts: dict[str, int] = json.loads(answer.read())
             return counts
 

@@ -24,7 +24,7 @@ async def internet(tmp_path: Path) -> AsyncIterator[SmallInternet]:
         yield opened
 
 
-async def _fetch(http: SafeHttp, url: str = URL, *, most: int = 1000, timeout_s: float = 5) -> bytes:
+async def _fetch(http: SafeHttp, url: str = URL, *, most: int = 1000, timeout_s: float = 60) -> bytes:
     file = io.BytesIO()
     fetched = await http.fetch(url, file, max_bytes=most, timeout_s=timeout_s)
     assert (fetched.bytes, fetched.digest) == (len(file.getvalue()), digest_bytes(file.getvalue()))
@@ -235,10 +235,10 @@ async def test_what_will_not_go_better(internet: SmallInternet) -> None:
 async def test_posting_answers_with_the_status_alone(internet: SmallInternet) -> None:
     site = await internet.site(HOST)
     site.answers = [answer(503, b"no", Retry_After="120"), answer(302, b"", Location="http://localhost/")]
-    posted = await internet.http().post(URL, headers={"X-A": "b"}, body=b"{}", timeout_s=5)
+    posted = await internet.http().post(URL, headers={"X-A": "b"}, body=b"{}", timeout_s=60)
     assert (posted.status, posted.retry_after) == (503, timedelta(seconds=120))
     assert (site.asked[0].body, site.asked[0].headers["x-a"]) == (b"{}", "b")
-    assert (await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)).status == 302
+    assert (await internet.http().post(URL, headers={}, body=b"{}", timeout_s=60)).status == 302
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ async def test_time_to_come_again_is_a_number_or_a_date(
 ) -> None:
     site = await internet.site(HOST)
     site.answers = [answer(503, b"", Retry_After=text)]
-    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)
+    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=60)
     assert posted.retry_after is not None
     assert least <= posted.retry_after.total_seconds() <= most
 
@@ -264,7 +264,7 @@ async def test_time_to_come_again_is_a_number_or_a_date(
 async def test_nonsense_in_its_place_is_passed_over(internet: SmallInternet, text: str) -> None:
     site = await internet.site(HOST)
     site.answers = [f"HTTP/1.1 503 X\r\nContent-Length: 0\r\nRetry-After: {text}\r\n\r\n".encode("latin-1")]
-    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=5)
+    posted = await internet.http().post(URL, headers={}, body=b"{}", timeout_s=60)
     assert (posted.status, posted.retry_after) == (503, None)
 
 

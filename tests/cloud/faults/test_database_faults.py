@@ -80,14 +80,14 @@ async def test_sessions_ended_all_the_time_lose_and_double_nothing(
 async def test_without_a_free_connection_clients_are_told_to_come_again(api: Api) -> None:
     client = await api.client()
     body = await client.body()
+    sleep = text("SELECT pg_sleep(12)")  # less than a statement may take, and more than a client waits
     sleeping = [
-        asyncio.create_task(
-            api.context.database.read(lambda unit: unit.connection.execute(text("SELECT pg_sleep(6)")))
-        )
+        asyncio.create_task(api.context.database.read(lambda unit: unit.connection.execute(sleep)))
         for _ in range(4)
     ]
     await asyncio.sleep(0)
-    answer = await asyncio.wait_for(client.submit(body), 6)
+    answer = await client.submit(body)
+    assert not any(task.done() for task in sleeping)
     assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
     for task in sleeping:
         task.cancel()

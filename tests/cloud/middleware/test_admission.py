@@ -26,7 +26,7 @@ class _Slow:
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110 - the application has no event to tell it by
             await asyncio.sleep(0)
 

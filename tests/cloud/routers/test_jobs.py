@@ -87,7 +87,7 @@ async def test_repeat_while_the_first_is_in_flight_is_told_so(api: Api, client: 
     def hold(unit: Unit) -> None:
         unit.idempotency.take(client.account_id, "k1", "d" * 64, "{}")
         loop.call_soon(holding.set)
-        unit.connection.execute(text("SELECT pg_sleep(8)"))
+        unit.connection.execute(text("SELECT pg_sleep(12)"))
 
     first = asyncio.create_task(api.context.database.write(hold))
     await holding.wait()

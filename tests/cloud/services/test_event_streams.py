@@ -85,7 +85,7 @@ def _started(job_id: str) -> Started:
 
 async def _take(frames: AsyncGenerator[Frame | None, None], count: int) -> list[Frame]:
     taken: list[Frame] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(taken) < count:
             frame = await anext(frames)
             if frame is not None:
@@ -236,7 +236,7 @@ async def test_stream_ends_soon_after_its_key_is_revoked(desk: _Desk) -> None:
     streams = [
         desk.streams.while_usable(caller, frames) for caller, frames in zip(callers, followed, strict=True)
     ]
-    async with asyncio.timeout(10), aclosing(streams[0]), aclosing(streams[1]):
+    async with asyncio.timeout(60), aclosing(streams[0]), aclosing(streams[1]):
         first = [await anext(stream) for stream in streams]
         assert [frame.kind for frame in first if frame] == ["queued", "queued"]
         await desk.database.write(lambda unit: unit.keys.revoke(keys[0]))

@@ -23,7 +23,7 @@ class _Count:
 
     async def more(self, turns: int) -> None:
         until = self.turns + turns
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.turns < until:
                 self._turned.clear()
                 await self._turned.wait()

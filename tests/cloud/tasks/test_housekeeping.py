@@ -55,7 +55,7 @@ async def test_lost_job_is_taken_back_though_every_turn_belongs_to_the_dead(
 
     house = asyncio.create_task(keep_house(context))
     try:
-        async with asyncio.timeout(2 * REAP_EVERY_S + 1):
+        async with asyncio.timeout(LEFT_BEHIND_S * 3 / 4):
             while (await desk.job(account, job_id)).state is not JobState.QUEUED:  # noqa: ASYNC110 - rows have no event
                 await asyncio.sleep(0.02)
     finally:

@@ -107,7 +107,7 @@ class Shop:
             rules=self.rules,
             breaker_rules=BreakerRules(first=timedelta(seconds=0.5)),
         )
-        self.watch_rules = WatchRules(every_s=0.2, ask_every_s=60, patience_s=5, answer_s=5)
+        self.watch_rules = WatchRules(every_s=0.2, ask_every_s=60, patience_s=30, answer_s=30)
 
     async def open(self) -> None:
         await self.database.write(lambda unit: unit.accounts.add(ACCOUNT, "Test"))

@@ -1,7 +1,7 @@
 """A real worker with the real engine, on both databases: what happens when things go wrong."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -138,15 +138,15 @@ async def test_a_worker_out_of_grace_gives_its_job_back_whole(shop: Shop, big_ph
 
 
 async def test_a_running_job_is_cancelled_at_once(shop: Shop, big_photo: Path) -> None:
+    """By the bell: it is long until the next heartbeat."""
+    shop.rules = replace(shop.rules, lease=timedelta(hours=1))
+    shop.set_up()
     job_id = await shop.submit(big_photo)
     async with shop.worker():
         await shop.until_running(job_id)
-        begun = asyncio.get_running_loop().time()
         await shop.cancel(job_id)
         job = await shop.end_of(job_id)
-        taken_s = asyncio.get_running_loop().time() - begun
     assert job.state is JobState.CANCELLED
-    assert taken_s < 5, "the bell brings it, not the heartbeat"
     assert (await shop.events(job_id))[-1] == "cancelled"
 
 

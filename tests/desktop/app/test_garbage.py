@@ -46,7 +46,7 @@ def test_garbage_of_other_threads_ends_on_this_one(qtbot: QtBot) -> None:
     worker.join()
 
     assert ended_on == []
-    qtbot.waitUntil(lambda: bool(ended_on), timeout=5000)
+    qtbot.waitUntil(lambda: bool(ended_on))
     assert ended_on == [threading.main_thread()]
     assert not gc.isenabled()
 

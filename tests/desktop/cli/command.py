@@ -15,7 +15,7 @@ from desktop.cli.app import run_command
 
 __all__ = ["Answer", "Here", "environment", "safelight"]
 
-LIMIT_S = 60
+LIMIT_S = 120
 
 
 @dataclass(frozen=True, slots=True)

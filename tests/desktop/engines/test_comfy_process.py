@@ -1,6 +1,7 @@
 """A ComfyUI of the user's: started when it is needed, shared, started again, ended with its last user."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from shared.engines.base import EngineUnavailable
 from tests.support.comfy_process import make_comfy_folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in's Python is a shell script")
-_BOUND_S = 30.0
+_BOUND_S = 60.0
 
 
 async def _answers(url: str) -> bool:
@@ -49,6 +50,19 @@ async def _address(comfy: ComfyProcess) -> str:
                 return await comfy.address()
             except ComfyStarting:
                 await comfy.started()
+
+
+async def _refusal(comfy: ComfyProcess) -> str:
+    """What it says between two starts, of which the next may have begun."""
+    async with asyncio.timeout(_BOUND_S):
+        while True:
+            try:
+                await comfy.address()
+            except ComfyStarting:
+                with contextlib.suppress(EngineUnavailable):
+                    await comfy.started()
+            except EngineUnavailable as error:
+                return error.message
 
 
 async def _until(holds: Callable[[], bool]) -> None:
@@ -138,8 +152,7 @@ async def test_one_that_dies_at_its_start_says_why(tmp_path: Path) -> None:
         with pytest.raises(EngineUnavailable, match="ended with code 1: No module named torch"):
             await _address(comfy)
         assert comfy.trouble is not None
-        with pytest.raises(EngineUnavailable, match="it is started again in"):
-            await comfy.address()
+        assert "it is started again in" in await _refusal(comfy)
 
 
 async def test_one_that_never_answers_is_ended(tmp_path: Path) -> None:

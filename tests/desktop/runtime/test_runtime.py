@@ -40,7 +40,7 @@ async def test_a_folder_is_developed_with_its_subfolders_and_one_bad_file_stops_
         runtime.queue.subscribe(events.append)
         ids = await runtime.develop(DevelopRequest(paths=(pictures.folder,), preset_id="noir"))
         jobs = [await until(runtime, job_id, lambda job: is_terminal(job.state)) for job_id in ids]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(_ends(events)) < len(ids):  # noqa: ASYNC110 - an end is told once it is cleared up
                 await asyncio.sleep(0.01)
 
@@ -168,7 +168,7 @@ async def test_what_a_crash_left_of_runs_is_swept_away(settings: Settings) -> No
     left = settings.paths.engine_state / "builtin" / "runs" / ".safelight-left"
     left.mkdir(parents=True)
     _age(left)
-    async with open_runtime(settings), asyncio.timeout(5):
+    async with open_runtime(settings), asyncio.timeout(60):
         while left.exists():  # noqa: ASYNC110 - swept beside the work
             await asyncio.sleep(0.01)
 
@@ -206,7 +206,7 @@ async def test_a_job_is_cancelled_from_another_process(settings: Settings, pictu
         await other.cancel(job_id)
         job = await until(holder, job_id, lambda job: is_terminal(job.state))
         assert job.state is JobState.CANCELLED
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not any(view.state is JobState.CANCELLED for view in seen):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

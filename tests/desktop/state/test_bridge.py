@@ -34,7 +34,7 @@ async def bridge(session: Session, core: ScriptedCore) -> AsyncIterator[Bridge]:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # Qt is asked too
             await asyncio.sleep(0)
 
@@ -57,7 +57,7 @@ async def test_shows_the_presets_before_any_server_has_answered(session: Session
     core.answers = asyncio.Event()
     core.shelf_there = (a_preset(unavailable="one moment"),)
     bridge = Bridge(core=core, session=session, describe=str)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await bridge.open(default_out=Path("/pictures/out"), finder=FINDER)
 
     assert session.preset is not None

@@ -25,7 +25,7 @@ from shared.presets.bundle import Preset
 
 __all__ = ["Bench", "finish_jobs", "png", "until"]
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def png(seed: int = 0, size: int = 8) -> bytes:

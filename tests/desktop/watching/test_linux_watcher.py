@@ -28,7 +28,7 @@ class Heard:
             self.changes += changes
             self._more.notify_all()
 
-    def until(self, holds: Callable[[list[Change]], bool], timeout_s: float = 20.0) -> list[Change]:
+    def until(self, holds: Callable[[list[Change]], bool], timeout_s: float = 60.0) -> list[Change]:
         with self._more:
             assert self._more.wait_for(lambda: holds(self.changes), timeout_s), self.changes[-20:]
             return list(self.changes)

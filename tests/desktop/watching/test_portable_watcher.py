@@ -19,7 +19,7 @@ def test_arrivals_renames_and_ends_are_reported(tmp_path: Path) -> None:
 
     def until(change: Change) -> None:
         with more:
-            assert more.wait_for(lambda: change in heard, 20), heard
+            assert more.wait_for(lambda: change in heard, 60), heard
 
     watcher = PortableWatcher(tmp_path, suffixes=frozenset({".png"}), report=report)
     watcher.start()

@@ -24,7 +24,7 @@ from shared.presets.values import resolve_values
 from tests.desktop.watching.bench import png
 from tests.support.comfy_server import comfy_server
 
-BOUND_S = 30.0
+BOUND_S = 60.0
 
 
 def damaged(seed: int = 0) -> bytes:

@@ -105,7 +105,7 @@ def _set(response: Response, content_type: str, body: bytes) -> None:
 
 
 async def _all(client: CloudClient) -> list[JobEvent]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [event async for event in client.events("job")]
 
 

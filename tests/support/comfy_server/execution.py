@@ -43,6 +43,7 @@ class Execution:
     files: dict[tuple[str, str], bytes]
     step_s: float = 0.02
     held: bool = False  # a sampler stays at its step until this is off or it is interrupted
+    held_while: Path | None = None  # there is such a file, as well
     history: dict[str, dict] = field(default_factory=dict)
     begun: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -146,7 +147,7 @@ class Execution:
     async def _sample(self, item: Item, node: str, steps: int) -> None:
         for step in range(1, steps + 1):
             await asyncio.sleep(self.step_s)
-            while self.held and not self.interrupted:  # noqa: ASYNC110 - as the real one looks
+            while self._is_held() and not self.interrupted:  # noqa: ASYNC110 - as the real one looks
                 await asyncio.sleep(self.step_s)
             value = steps - step if self.faults.backwards and step > 1 else step
             self._event(item, "progress", {"value": value, "max": steps, "node": node})
@@ -162,6 +163,9 @@ class Execution:
             self.send(item, struct.pack(">II", 4, len(header)) + header + picture)
             if self.interrupted:
                 raise Interrupted
+
+    def _is_held(self) -> bool:
+        return self.held or (self.held_while is not None and self.held_while.exists())
 
     def _output(self, item: Item, class_type: str, inputs: dict) -> dict:
         if class_type == "PreviewAny":

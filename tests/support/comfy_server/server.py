@@ -71,6 +71,12 @@ class ComfyServer:
         async with asyncio.timeout(60):
             await self.execution.moments[prompt_id, "over"].wait()
 
+    async def until_connected(self, count: int) -> None:
+        """So many handshakes there were, from the start."""
+        async with asyncio.timeout(60):
+            while len(self.connected) < count:  # noqa: ASYNC110 - they have no event
+                await asyncio.sleep(0.01)
+
     def play(self, *recordings: Recording) -> None:
         """The next prompts are not run: what a real server once did is done again."""
         self._recordings.extend(recordings)

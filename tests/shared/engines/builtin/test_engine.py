@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -43,6 +42,7 @@ from tests.support.builtin_works import (
     refused_work,
     slow_work,
 )
+from tests.support.engine_children import engine_children
 
 OUTPUT_LIMITS = MediaLimits(max_bytes=50_000_000, max_pixels=4_000_000, max_frames=100)
 
@@ -140,7 +140,7 @@ async def test_saved_picture_carries_its_graph(rig: BuiltinRig) -> None:
 async def test_killed_child_is_noticed_and_replaced(rig: BuiltinRig) -> None:
     ticket = await begin(rig.engine, rig.slow_work(new_id()))
     await until_running(rig.engine, ticket)
-    [child] = _children_of(os.getpid())
+    [child] = engine_children(os.getpid())
     child.kill()
 
     end = await end_of(rig.engine, ticket)
@@ -157,7 +157,7 @@ async def test_run_forgotten_by_another_process_lets_go_of_its_owner(rig: Builti
     ticket = await begin(rig.engine, rig.slow_work(new_id()))
     await until_running(rig.engine, ticket)
     shutil.rmtree(rig.run_folder(ticket))
-    for child in _children_of(os.getpid()):
+    for child in engine_children(os.getpid()):
         child.kill()
 
     _, events = await run(rig.engine, rig.quick_work(new_id()))
@@ -181,7 +181,7 @@ async def test_killed_process_leaves_a_run_that_can_be_started_again(rig: Builti
     assert owner.stdout is not None
     ticket = Ticket.from_json((await owner.stdout.readline()).decode())
     await until_running(rig.engine, ticket)
-    [child] = _children_of(owner.pid)
+    [child] = engine_children(owner.pid)
     owner.kill()
     await owner.wait()
 
@@ -204,7 +204,7 @@ async def test_cancel_reaches_the_process_that_runs(rig: BuiltinRig, tmp_path: P
     assert owner.stdout is not None
     ticket = Ticket.from_json((await owner.stdout.readline()).decode())
     await until_running(rig.engine, ticket)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await rig.engine.cancel(ticket)
         await owner.wait()
 
@@ -305,11 +305,6 @@ def _loading(path: Path):
         "2": node("SaveImage", images=["1", 0], filename_prefix="x"),
     }
     return graph_work(new_id(), graph, (GraphInput("1", "image", input_file(path)),))
-
-
-def _children_of(pid: int) -> list[psutil.Process]:
-    """Engine children, not multiprocessing's resource tracker."""
-    return [child for child in psutil.Process(pid).children() if "spawn_main" in " ".join(child.cmdline())]
 
 
 def _preset_work(preset_id: str, photo: str) -> PresetWork:

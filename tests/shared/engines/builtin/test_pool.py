@@ -1,12 +1,13 @@
 """Runs take turns at few children and do not take more memory together than there is."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
-import psutil
 import pytest
 
 from shared.engines.builtin.pool import ProcessPool
+from tests.support.engine_children import engine_children
 
 GB = 1 << 30
 
@@ -25,7 +26,7 @@ async def hold(pool: ProcessPool, needs: int, log: list[str], name: str, release
 
 
 async def settled(log: list[str], count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(log) < count:  # noqa: ASYNC110 - children say nothing else
             await asyncio.sleep(0.01)
 
@@ -80,17 +81,9 @@ async def test_waiting_run_can_be_called_off(pool: ProcessPool) -> None:
     assert log == ["first", "last"]
 
 
-def command_of(process: psutil.Process) -> str:
-    """Empty for a child of an earlier test that ended meanwhile."""
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
-
-
 async def test_closing_leaves_no_child(pool: ProcessPool) -> None:
     await pool.prestart()
-    children = [child for child in psutil.Process().children() if "spawn_main" in command_of(child)]
+    children = engine_children(os.getpid())
     assert children
     await pool.aclose()
 

@@ -1,6 +1,5 @@
 """What is refused before anything runs, and how it is said."""
 
-import time
 from typing import Any
 
 import pytest
@@ -114,15 +113,13 @@ def test_chain_is_as_long_as_the_server_takes(length: int, fits: bool) -> None:
 
 
 def test_many_ways_through_a_graph_cost_no_time() -> None:
+    """There are 2 to the power of 500."""
     graph = {"0": EMPTY, "save": save(["500", 0])}
     graph |= {
         str(at): node("ImageBatch", image1=[str(at - 1), 0], image2=[str(at - 1), 0]) for at in range(1, 501)
     }
-    begun = time.monotonic()
 
     checked_graph(parse_graph(graph), frozenset())
-
-    assert time.monotonic() - begun < 2
 
 
 def test_catalogue_reads_as_a_servers() -> None:

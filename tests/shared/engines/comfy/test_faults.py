@@ -1,5 +1,6 @@
 """What the engine survives beyond what every engine promises."""
 
+import asyncio
 import io
 import json
 import os
@@ -35,7 +36,7 @@ from shared.jobs.events import (
     Started,
 )
 from shared.media import MediaLimits
-from tests.contract.engine_suite import begin, end_of, fetched, run
+from tests.contract.engine_suite import begin, collect, end_of, fetched, run
 from tests.shared.engines.comfy.rig import make_engine, sampling, saving
 from tests.support.comfy_server import ComfyServer, OutputFault, comfy_server
 
@@ -298,11 +299,15 @@ async def test_a_run_from_another_process_brings_its_steps(
     server: ComfyServer, engine: ComfyEngine, tmp_path: Path
 ) -> None:
     """The socket of the process that died is taken over."""
-    ticket = await begin(engine, work(sampling(60, 1)))
+    server.execution.held = True
+    ticket = await begin(engine, work(sampling(5, 1)))
     await server.until_begun(ticket.run_id)
     other = make_engine(server.url, tmp_path / "other")
 
-    events = [event async for event in other.follow(ticket)]
+    following = asyncio.create_task(collect(other.follow(ticket)))
+    await server.until_connected(2)
+    server.execution.held = False
+    events = await following
 
     assert isinstance(events[-1], Completed)
     assert any(isinstance(event, Progress) and event.step for event in events)
