@@ -8,8 +8,8 @@ from starlette.types import ASGIApp
 
 from cloud.clients.rate_counter import LocalRateCounter
 from cloud.factory import ProcessContext
-from cloud.middleware.admission import Admission
 from cloud.middleware.client_address import ClientAddress
+from cloud.middleware.concurrency_limit import ConcurrencyLimit
 from cloud.middleware.edge import BodyLimit, Cors, HeadLimit, HostCheck, RequestIds, SecurityHeaders
 from cloud.middleware.errors import install_error_answers
 from cloud.middleware.rate_limits import AddressLimit
@@ -111,7 +111,7 @@ def openapi_text() -> str:
 
 def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
     limited: ASGIApp = BodyLimit(
-        _admitted(app, settings),
+        _with_places(app, settings),
         limit=settings.max_body_bytes,
         uploads=(("PUT", f"{API}/uploads/"), ("PUT", f"{API}/artifacts/"), ("POST", _WITH_FILES)),
         upload_limit=settings.max_upload_bytes,
@@ -125,8 +125,8 @@ def _limited(app: ASGIApp, settings: Settings) -> ASGIApp:
     return Cors(limited, origins=settings.cors_origins) if settings.cors_origins else limited
 
 
-def _admitted(app: ASGIApp, settings: Settings) -> ASGIApp:
-    return Admission(
+def _with_places(app: ASGIApp, settings: Settings) -> ASGIApp:
+    return ConcurrencyLimit(
         app,
         at_once=settings.requests_at_once,
         waiting=settings.requests_waiting,

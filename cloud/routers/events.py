@@ -19,7 +19,7 @@ from cloud.errors import InvalidRequest, NotAllowed
 from cloud.middleware.errors import answer_to
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made, admitted, bearer_key, factory_of
-from cloud.routers.jobs import JobId
+from cloud.routers.parameters import Id
 from cloud.services.admission import Admission
 from cloud.services.callers import Caller, Scope
 from cloud.services.event_streams import Frame, TextAtOnce
@@ -63,7 +63,7 @@ async def account_events(
     responses={**errors(401, 403, 404, 410, 422), **_STREAM},
 )
 async def job_events(
-    job_id: JobId, caller: Called, factory: Made, after: _After = None, last_id: _LastId = None
+    job_id: Id, caller: Called, factory: Made, after: _After = None, last_id: _LastId = None
 ) -> StreamingResponse:
     """A job's events from its first to its last; a WebSocket to the same address carries the same."""
     caller.require(Scope.READ)
@@ -73,7 +73,7 @@ async def job_events(
 
 
 @router.websocket("/jobs/{job_id}/events")
-async def job_socket(socket: WebSocket, job_id: JobId, after: _After = None) -> None:
+async def job_socket(socket: WebSocket, job_id: Id, after: _After = None) -> None:
     factory = factory_of(socket)
     streams = factory.event_streams()
     try:

@@ -2,23 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from cloud.repositories.jobs import JobFilter
 from cloud.routers.answers import accepted, errors
 from cloud.routers.callers import Called, IdempotencyKey, Made
 from cloud.routers.json_bodies import JsonRoute
+from cloud.routers.parameters import PRINTABLE, Id
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.api.moments import Moment
 from shared.jobs.state import JobState
 
-__all__ = ["JobId", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=JsonRoute)
-
-JobId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
-_PRINTABLE = r"^[\x21-\x7e]+$"
 
 
 @router.post("", status_code=202, response_model=JobAccepted, responses=errors(401, 402, 403, 409, 413, 422))
@@ -33,12 +31,12 @@ class JobQuery(BaseModel):
     """Which jobs are listed; each narrows it further."""
 
     state: Annotated[list[JobState] | None, Field(max_length=7)] = None
-    preset: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
-    batch: Annotated[str | None, Field(max_length=36, pattern=_PRINTABLE)] = None
+    preset: Annotated[str | None, Field(max_length=100, pattern=PRINTABLE)] = None
+    batch: Annotated[str | None, Field(max_length=36, pattern=PRINTABLE)] = None
     created_from: Annotated[Moment | None, Field(description="Made then or later")] = None
     created_until: Annotated[Moment | None, Field(description="Made before")] = None
-    idempotency_key: Annotated[str | None, Field(max_length=255, pattern=_PRINTABLE)] = None
-    cursor: Annotated[str | None, Field(max_length=100, pattern=_PRINTABLE)] = None
+    idempotency_key: Annotated[str | None, Field(max_length=255, pattern=PRINTABLE)] = None
+    cursor: Annotated[str | None, Field(max_length=100, pattern=PRINTABLE)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
@@ -57,13 +55,13 @@ async def list_jobs(query: Annotated[JobQuery, Query()], caller: Called, factory
 
 
 @router.get("/{job_id}", responses=errors(401, 403, 404, 422))
-async def show_job(job_id: JobId, caller: Called, factory: Made) -> JobDetail:
+async def show_job(job_id: Id, caller: Called, factory: Made) -> JobDetail:
     """With its attempts and its receipt."""
     return await factory.jobs().show(caller, job_id)
 
 
 @router.post("/{job_id}/cancel", responses=errors(401, 403, 404, 422))
-async def cancel_job(job_id: JobId, caller: Called, factory: Made) -> Job:
+async def cancel_job(job_id: Id, caller: Called, factory: Made) -> Job:
     """A waiting job ends at once, a running one soon; one that has ended stays as it is."""
     return await factory.jobs().cancel(caller, job_id)
 
@@ -74,6 +72,6 @@ async def cancel_job(job_id: JobId, caller: Called, factory: Made) -> Job:
     response_model=JobAccepted,
     responses=errors(401, 402, 403, 404, 409, 413, 422),
 )
-async def retry_job(job_id: JobId, caller: Called, factory: Made, key: IdempotencyKey = None) -> Response:
+async def retry_job(job_id: Id, caller: Called, factory: Made, key: IdempotencyKey = None) -> Response:
     """A new job like this one, with `retry_of`."""
     return accepted(await factory.jobs().retry(caller, job_id, key=key))

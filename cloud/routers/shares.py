@@ -9,19 +9,20 @@ from cloud.routers.answers import BINARY, errors
 from cloud.routers.byte_answers import BytesOut, answer_bytes
 from cloud.routers.callers import Called, Made
 from cloud.routers.json_bodies import JsonRoute
+from cloud.routers.parameters import ArtifactDigest, Id, PageLimit
 from shared.api.shares import ShareMade, SharePage, ShareRequest
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["shares"], route_class=JsonRoute)
 
-_Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
-_ShareId = Annotated[str, Path(max_length=36, pattern=r"^[0-9a-f-]+$")]
 _Token = Annotated[str, Path(max_length=100)]
 
 
 @router.post("/artifacts/{digest}/shares", status_code=201, responses=errors(401, 403, 404, 422))
-async def share_artifact(digest: _Digest, request: ShareRequest, caller: Called, factory: Made) -> ShareMade:
+async def share_artifact(
+    digest: ArtifactDigest, request: ShareRequest, caller: Called, factory: Made
+) -> ShareMade:
     """A link to a copy without EXIF, GPS, XMP and prompt texts. It can be revoked, and ends by itself."""
     return await factory.shares().share(caller, digest, request)
 
@@ -31,14 +32,14 @@ async def list_shares(
     caller: Called,
     factory: Made,
     cursor: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: PageLimit = 50,
 ) -> SharePage:
     """The account's links, newest first; ended ones among them."""
     return await factory.shares().page(caller, cursor=cursor, limit=limit)
 
 
 @router.delete("/shares/{share_id}", status_code=204, responses=errors(401, 403, 404, 422))
-async def revoke_share(share_id: _ShareId, caller: Called, factory: Made) -> None:
+async def revoke_share(share_id: Id, caller: Called, factory: Made) -> None:
     """From now on the link shows nothing."""
     await factory.shares().revoke(caller, share_id)
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
-from cloud.routers.jobs import JobId
+from cloud.routers.parameters import Id
 from shared.api.waiting import JobWaiting
 
 __all__ = ["router"]
@@ -13,6 +13,6 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
 @router.get("/{job_id}/waiting", responses=errors(401, 403, 404, 422))
-async def why_job_waits(job_id: JobId, caller: Called, factory: Made) -> JobWaiting:
+async def why_job_waits(job_id: Id, caller: Called, factory: Made) -> JobWaiting:
     """In words: what comes before it, and per server why it has not taken it."""
     return await factory.why().job(caller, job_id)

@@ -12,7 +12,7 @@ from cloud.repositories.jobs import InputName, NewJob
 from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.callers import Caller, Scope
-from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.drafts import Drafts, Item, Terms, Wanted, given_files
 from cloud.services.endings import Ending, Endings
 from cloud.services.links import Links
@@ -106,14 +106,12 @@ class Batches:
     async def page(self, caller: Caller, *, cursor: str | None, limit: int) -> BatchPage:
         """Newest first."""
         caller.require(Scope.READ)
-        before = None if cursor is None else read_cursor(cursor)
+        before = read_cursor(cursor)
         found = await self._database.read(
             lambda unit: unit.batches.page(caller.account_id, before=before, limit=limit + 1)
         )
-        return BatchPage(
-            batches=[self._view(batch) for batch in found[:limit]],
-            next_cursor=write_cursor(found[limit - 1].number) if len(found) > limit else None,
-        )
+        page, next_cursor = cut_page(found, limit, lambda batch: batch.number)
+        return BatchPage(batches=[self._view(batch) for batch in page], next_cursor=next_cursor)
 
     async def cancel(self, caller: Caller, batch_id: str) -> Batch:
         """Its waiting jobs end at once, its running ones soon; those that have ended stay as they are."""

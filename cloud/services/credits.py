@@ -11,7 +11,7 @@ from cloud.repositories.credits import Balance, EntryKind, Reserve
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
-from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.periods import period_end, period_of
 from cloud.services.plans import Plan, entitlements_of
 from shared.api.credits import CreditBalance, CreditEntry, CreditEntryPage
@@ -75,11 +75,11 @@ class Credits:
     async def entries(self, caller: Caller, *, cursor: str | None, limit: int) -> CreditEntryPage:
         """Newest first."""
         caller.require(Scope.READ)
-        before = None if cursor is None else read_cursor(cursor)
+        before = read_cursor(cursor)
         found = await self._database.read(
             lambda unit: unit.credits.entries(caller.account_id, before=before, limit=limit + 1)
         )
-        more = len(found) > limit
+        page, next_cursor = cut_page(found, limit, lambda entry: entry.id)
         return CreditEntryPage(
             entries=[
                 CreditEntry(
@@ -92,9 +92,9 @@ class Credits:
                     note=entry.note,
                     at=entry.at,
                 )
-                for entry in found[:limit]
+                for entry in page
             ],
-            next_cursor=write_cursor(found[limit - 1].id) if more else None,
+            next_cursor=next_cursor,
         )
 
     async def balance(self, account_id: str, plan: Plan) -> Balance:

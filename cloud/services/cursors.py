@@ -2,20 +2,27 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from cloud.errors import InvalidRequest
 
-__all__ = ["read_cursor", "write_cursor"]
+__all__ = ["cut_page", "read_cursor"]
 
+_T = TypeVar("_T")
 _LARGEST = 2**63 - 1
 
 
-def write_cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(f"n{number}".encode()).rstrip(b"=").decode()
+def cut_page(found: Sequence[_T], limit: int, number: Callable[[_T], int]) -> tuple[Sequence[_T], str | None]:
+    """The page, and the cursor of the next one; `found` has one row more than `limit` if there is one."""
+    page = found[:limit]
+    return page, _written(number(page[-1])) if len(found) > limit else None
 
 
-def read_cursor(text: str) -> int:
-    """Raises InvalidRequest."""
+def read_cursor(text: str | None) -> int | None:
+    """The number after which the page begins; None for the first page. Raises InvalidRequest."""
+    if text is None:
+        return None
     try:
         data = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         number = int(data.removeprefix(b"n"))
@@ -24,3 +31,7 @@ def read_cursor(text: str) -> int:
     if not data.startswith(b"n") or not 0 < number <= _LARGEST:
         raise InvalidRequest("this cursor is none of ours", field="cursor")
     return number
+
+
+def _written(number: int) -> str:
+    return base64.urlsafe_b64encode(f"n{number}".encode()).rstrip(b"=").decode()

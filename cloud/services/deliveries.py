@@ -8,7 +8,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.deliveries import DeliveryRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
-from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.webhooks import found_webhook, require_active
 from shared.api.webhooks import Delivery, DeliveryPage, DeliveryState, Replayed, ReplayRequest
 
@@ -31,17 +31,15 @@ class Deliveries:
     ) -> DeliveryPage:
         """Newest first."""
         caller.require(Scope.READ)
-        before = None if cursor is None else read_cursor(cursor)
+        before = read_cursor(cursor)
 
         def work(unit: Unit) -> tuple[DeliveryRecord, ...]:
             found_webhook(unit, caller, webhook_id)
             return unit.deliveries.page(webhook_id, state=state, before=before, limit=limit + 1)
 
         found = await self._database.read(work)
-        return DeliveryPage(
-            deliveries=[_view(delivery) for delivery in found[:limit]],
-            next_cursor=write_cursor(found[limit - 1].number) if len(found) > limit else None,
-        )
+        page, next_cursor = cut_page(found, limit, lambda delivery: delivery.number)
+        return DeliveryPage(deliveries=[_view(delivery) for delivery in page], next_cursor=next_cursor)
 
     async def show(self, caller: Caller, webhook_id: str, delivery_id: str) -> Delivery:
         caller.require(Scope.READ)

@@ -14,7 +14,7 @@ from cloud.repositories.unit import Unit
 from cloud.services.accepting import Accepting, Submission, Submitted
 from cloud.services.arrivals import Fresh
 from cloud.services.callers import Caller, Scope
-from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.drafts import Drafts, Item, Wanted, given_files
 from cloud.services.endings import Ending, Endings
 from cloud.services.graph_drafts import GraphDrafts
@@ -95,14 +95,10 @@ class Jobs:
     async def page(self, caller: Caller, wanted: JobFilter, *, cursor: str | None, limit: int) -> JobPage:
         """Newest first."""
         caller.require(Scope.READ)
-        if cursor is not None:
-            wanted = replace(wanted, before=read_cursor(cursor))
-        jobs = await self._database.read(lambda unit: unit.jobs.page(caller.account_id, wanted, limit + 1))
-        more = len(jobs) > limit
-        return JobPage(
-            jobs=[job_view(job, self._links) for job in jobs[:limit]],
-            next_cursor=write_cursor(jobs[limit - 1].number) if more else None,
-        )
+        wanted = replace(wanted, before=read_cursor(cursor))
+        found = await self._database.read(lambda unit: unit.jobs.page(caller.account_id, wanted, limit + 1))
+        page, next_cursor = cut_page(found, limit, lambda job: job.number)
+        return JobPage(jobs=[job_view(job, self._links) for job in page], next_cursor=next_cursor)
 
     async def cancel(self, caller: Caller, job_id: str) -> Job:
         """A waiting job ends at once, a running one soon; for one that has ended nothing changes."""

@@ -19,7 +19,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.shares import NewShare, SharedFile, ShareRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
-from cloud.services.cursors import read_cursor, write_cursor
+from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.links import REDIRECT_VALID_FOR, Links
 from shared.api.artifacts import ArtifactState
 from shared.api.shares import Share, ShareMade, SharePage, ShareRequest
@@ -84,14 +84,12 @@ class Shares:
     async def page(self, caller: Caller, *, cursor: str | None, limit: int) -> SharePage:
         """Newest first."""
         caller.require(Scope.READ)
-        before = None if cursor is None else read_cursor(cursor)
+        before = read_cursor(cursor)
         found = await self._database.read(
             lambda unit: unit.shares.page(caller.account_id, before=before, limit=limit + 1)
         )
-        return SharePage(
-            shares=[_view(share) for share in found[:limit]],
-            next_cursor=write_cursor(found[limit - 1].number) if len(found) > limit else None,
-        )
+        page, next_cursor = cut_page(found, limit, lambda share: share.number)
+        return SharePage(shares=[_view(share) for share in page], next_cursor=next_cursor)
 
     async def revoke(self, caller: Caller, share_id: str) -> None:
         """At once: nobody is shown anything by it any more. Raises NotFound."""

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from desktop.catalog import Catalog
 from desktop.jobs.absence import check_source_folder
+from desktop.jobs.cancelling import cancelling, dropped_on_error, unless_cancelled
 from desktop.jobs.causes import plain_cause
 from desktop.jobs.closing import Closing
 from desktop.jobs.delivery import Deliverer
@@ -50,7 +50,6 @@ from shared.presets.bundle import Preset
 
 __all__ = ["Course", "NotJournalled", "RunTimedOut"]
 
-_T = TypeVar("_T")
 _DELIVERED_AT_ONCE = 4
 
 
@@ -164,12 +163,12 @@ class Course:
         journalled: asyncio.Future[bool] | None = None,
     ) -> Job:
         preparing = asyncio.create_task(prepared_run(job, preset, files, engine))
-        async with _dropped_on_error(preparing):
+        async with dropped_on_error(preparing):
             if journalled is not None and not await journalled:
                 raise NotJournalled
             attempt = job.attempt + 1
             self._tell(job, Stage(job_id=job.id, attempt=attempt, at=_now(), name=StageName.PREPARING))
-            ticket = await _unless_cancelled(preparing, cancel)
+            ticket = await unless_cancelled(preparing, cancel)
         if ticket is None:
             await self._closing.cancelled(job)
             return await self._queue.get(job.id)
@@ -240,7 +239,7 @@ class Course:
         waiting = self._queue.reprieves.ends_well(
             job, cause, has_changed=lambda: _source_changed(self._database, job)
         )
-        changed = await _unless_cancelled(waiting, cancel)
+        changed = await unless_cancelled(waiting, cancel)
         if changed is None:
             await self._closing.cancelled(job, engine)
         elif changed:
@@ -253,7 +252,7 @@ class Course:
     ) -> TerminalEvent:
         limit_s = None if preset is None else preset.manifest.timeout_s
         end: TerminalEvent | None = None
-        async with _cancelling(engine, ticket, cancel):
+        async with cancelling(engine, ticket, cancel):
             try:
                 async with asyncio.timeout(None) as deadline:
                     async for event in engine.follow(ticket):
@@ -331,50 +330,6 @@ async def _source_changed(database: Database, job: Job) -> bool:
         await check_source_folder(database, job)
         return True
     return False
-
-
-@asynccontextmanager
-async def _dropped_on_error(task: asyncio.Task[_T]) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        task.cancel()
-        await asyncio.wait([task])
-        raise
-
-
-async def _unless_cancelled(
-    work: Coroutine[None, None, _T] | asyncio.Task[_T], cancel: asyncio.Event
-) -> _T | None:
-    """What `work` returns; None when the cancel came first, which drops it."""
-    task = asyncio.ensure_future(work)
-    asked = asyncio.create_task(cancel.wait())
-    try:
-        await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)
-        return None if cancel.is_set() else await task
-    finally:
-        task.cancel()
-        asked.cancel()
-        await asyncio.wait([task, asked])
-
-
-@asynccontextmanager
-async def _cancelling(engine: Engine, ticket: Ticket, cancel: asyncio.Event) -> AsyncIterator[None]:
-    """While inside, a cancel asked for is passed on to the engine."""
-
-    async def pass_on() -> None:
-        await cancel.wait()
-        await engine.cancel(ticket)
-
-    task = asyncio.create_task(pass_on())
-    try:
-        yield
-    finally:
-        if not cancel.is_set():
-            task.cancel()
-        await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
 
 
 def _ticket(job: Job) -> Ticket:

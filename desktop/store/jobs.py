@@ -85,9 +85,13 @@ def jobs_with_keys(connection: sqlite3.Connection, keys: Collection[str]) -> tup
 
 def find_job_by_prefix(connection: sqlite3.Connection, beginning: str) -> Job:
     """Raises UnknownJob when none or several ids begin so."""
-    rows = connection.execute(
-        "SELECT * FROM jobs WHERE id >= ? AND id < ? || 'g' LIMIT 2", (beginning, beginning)
-    ).fetchall()
+    rows = (
+        connection.execute(
+            "SELECT * FROM jobs WHERE id >= ? AND id < ? || 'g' LIMIT 2", (beginning, beginning)
+        ).fetchall()
+        if beginning.isascii()
+        else []
+    )
     if len(rows) == 1 and beginning:
         return job_from_row(rows[0])
     what = "several jobs begin with" if rows else "there is no job"

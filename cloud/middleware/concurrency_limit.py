@@ -13,12 +13,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.middleware.errors import envelope
 
-__all__ = ["Admission"]
+__all__ = ["ConcurrencyLimit"]
 
 _MOST_RETRY_AFTER_S = 3  # spread, so that those who were refused do not all come back together
 
 
-class Admission:
+class ConcurrencyLimit:
     """`at_once` requests are worked on, `waiting` more may wait for `wait_s`; 503 with Retry-After for
     others. A place is taken once the body is there, so that slow clients hold none. Streams,
     transfers of bytes, and what is asked below the `exempt` paths take no place."""

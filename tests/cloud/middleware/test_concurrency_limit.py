@@ -7,7 +7,7 @@ import httpx
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from cloud.middleware.admission import Admission
+from cloud.middleware.concurrency_limit import ConcurrencyLimit
 
 
 class _Slow:
@@ -32,7 +32,7 @@ async def until(reached: Callable[[], bool]) -> None:
 
 
 def client_of(app: _Slow, *, wait_s: float = 60.0) -> httpx.AsyncClient:
-    admission = Admission(app, at_once=2, waiting=1, wait_s=wait_s, exempt=("/health",))
+    admission = ConcurrencyLimit(app, at_once=2, waiting=1, wait_s=wait_s, exempt=("/health",))
     return httpx.AsyncClient(transport=httpx.ASGITransport(admission), base_url="http://cloud")
 
 
