@@ -7,7 +7,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from shared.errors import FatalError, TransientError
 from shared.failpoints import failpoint
-from shared.files import flush_folder, staged_file
+from shared.files import TEMPORARY_PREFIX, flush_folder, staged_file
 from shared.ids import new_id
 
 __all__ = [
@@ -90,6 +90,13 @@ class BlobStore(Protocol):
         ...
 
     async def delete(self, key: str) -> None: ...
+
+    async def delete_if(self, key: str, allowed: Callable[[], Awaitable[bool]]) -> bool:
+        """Delete what others may store anew at any time, unless `allowed` says no; false if it did.
+
+        A process that stands still at any moment within deletes nothing that was stored meanwhile.
+        """
+        ...
 
     def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
         """Every blob whose key lies below `prefix`, in no order."""
@@ -171,6 +178,20 @@ class LocalBlobStore:
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
 
+    async def delete_if(self, key: str, allowed: Callable[[], Awaitable[bool]]) -> bool:
+        """The bytes go aside first, and come back unless they may go for good."""
+        aside = self._staging / f"{TEMPORARY_PREFIX}{new_id()}"
+        path, may_go = self._path(key), False
+        is_aside = await asyncio.to_thread(_moved, path, aside)
+        try:
+            failpoint("blob.set_aside")
+            may_go = await allowed()
+        finally:
+            if is_aside and not may_go:
+                _put_back(aside, path)
+            aside.unlink(missing_ok=True)
+        return may_go
+
     async def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
         for blob in await asyncio.to_thread(self._listed, checked_key(prefix)):
             yield blob
@@ -245,6 +266,21 @@ class LocalBlobStore:
         path.replace(target)
         failpoint("blob.named")
         flush_folder(target.parent)
+
+
+def _moved(path: Path, target: Path) -> bool:
+    """False if there is nothing."""
+    try:
+        path.replace(target)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    """Unless the same bytes came meanwhile."""
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(aside)
 
 
 def _size(path: Path) -> int | None:

@@ -9,7 +9,9 @@ import base64
 import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -46,7 +48,8 @@ _LINK_TIMEOUT_S = 10.0
 
 
 class S3BlobStore:
-    """`answer_within` is how long the store may keep silent before a request is tried again."""
+    """`answer_within` is how long the store may keep silent before a request is tried again;
+    `deletes_within` how long after its signature it takes a request to delete what may come anew."""
 
     def __init__(
         self,
@@ -56,7 +59,10 @@ class S3BlobStore:
         staging_folder: Path,
         answer_within: timedelta = timedelta(seconds=20),
         longest_pause_s: float = 2.0,
+        deletes_within: timedelta = timedelta(seconds=30),
     ) -> None:
+        self._answer_within = answer_within
+        self._deletes_within = deletes_within
         self._place = place
         self._keys = keys
         self._staging = staging_folder
@@ -125,6 +131,27 @@ class S3BlobStore:
                 await obstore.delete_async(self._store, checked_key(key))
 
         await self._again(delete)
+
+    async def delete_if(self, key: str, allowed: Callable[[], Awaitable[bool]]) -> bool:
+        """The request is signed before it is asked whether it may be sent, and the store takes it for so
+        long only. Raises BlobUnavailable, also where it came too late."""
+        inside = replace(self._place, public_endpoint=self._place.endpoint)
+        keys = await asyncio.to_thread(self._keys.frozen)
+        url = signed_url(inside, keys, "DELETE", checked_key(key), valid_for=self._deletes_within)
+        if not await allowed():
+            return False
+
+        async def delete() -> None:
+            try:
+                async with httpx.AsyncClient(timeout=self._answer_within.total_seconds()) as client:
+                    answer = await client.delete(url)
+            except httpx.HTTPError as error:
+                raise _unavailable(error) from error
+            if answer.is_error and answer.status_code != HTTPStatus.NOT_FOUND:
+                raise BlobUnavailable(f"the artifact store did not delete ({answer.status_code})")
+
+        await self._again(delete)
+        return True
 
     async def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
         listing = obstore.list(self._store, checked_key(prefix), chunk_size=1000)

@@ -24,7 +24,7 @@ __all__ = ["Audit", "Collection", "CollectionRules"]
 _TOP = "artifacts"
 _AT_ONCE = 200
 _PAGE = 1000
-_MARK_HELD = timedelta(minutes=10)
+_MARK_HELD = timedelta(minutes=20)  # longer than a store accepts a request of a clock that is wrong
 _MARK_USED_S = 20.0  # a round is short, and no two ever delete the same bytes
 
 
@@ -119,10 +119,14 @@ class Collection:
         return sum(gone)
 
     async def _delete_one(self, leaving: Leaving) -> bool:
-        """False if the mark is no longer ours."""
-        if not await self._database.read(lambda unit: unit.collection.still_leaving(leaving)):
+        """False if the mark is no longer ours: somebody took over, and the bytes may have come anew."""
+
+        async def is_ours() -> bool:
+            return await self._database.read(lambda unit: unit.collection.still_leaving(leaving))
+
+        key = artifact_key(leaving.key.account_id, leaving.key.digest)
+        if not await is_ours() or not await self._blobs.delete_if(key, is_ours):
             return False
-        await self._blobs.delete(artifact_key(leaving.key.account_id, leaving.key.digest))
         failpoint("collect.bytes_deleted")
         await self._database.write(lambda unit: unit.collection.forget(leaving))
         failpoint("collect.forgotten")

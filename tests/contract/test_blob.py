@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud.clients.blob import BlobMissing, BlobStore, LocalBlobStore
+from cloud.errors import DatabaseBusy
 from shared.errors import FatalError
 from shared.files import digest_bytes, staged_file
 from tests.support.s3_server import S3Server
@@ -94,6 +95,42 @@ async def test_deleted_bytes_are_gone(store: BlobStore) -> None:
     await _put(store, "key", b"abc")
     await store.delete("key")
     assert await store.size("key") is None
+
+
+@pytest.mark.parametrize("answer", [True, False])
+async def test_bytes_go_only_if_they_may_to_the_last(store: BlobStore, answer: bool) -> None:
+    await _put(store, "key", b"abc")
+
+    async def allowed() -> bool:
+        return answer
+
+    assert await store.delete_if("key", allowed) is answer
+    assert await store.size("key") == (None if answer else 3)
+    assert list(store.staging_folder.iterdir()) == []
+    assert await store.delete_if("other", allowed) is answer
+
+
+async def test_bytes_that_come_while_it_is_asked_are_kept(store: BlobStore) -> None:
+    await _put(store, "key", b"abc")
+
+    async def allowed() -> bool:
+        await _put(store, "key", b"abc")
+        return False
+
+    assert await store.delete_if("key", allowed) is False
+    assert await _read(store, "key") == b"abc"
+    assert list(store.staging_folder.iterdir()) == []
+
+
+async def test_bytes_stay_where_nobody_can_say_whether_they_may_go(store: BlobStore) -> None:
+    await _put(store, "key", b"abc")
+
+    async def allowed() -> bool:
+        raise DatabaseBusy("not now")
+
+    with pytest.raises(DatabaseBusy):
+        await store.delete_if("key", allowed)
+    assert await _read(store, "key") == b"abc"
 
 
 @pytest.mark.parametrize("key", ["", "../x", "a/../b", "/etc/passwd", "a//b", "a/", "A", "a.b", "a\\b"])

@@ -13,7 +13,12 @@ __all__ = ["open_s3"]
 
 
 def open_s3(
-    server: S3Server, folder: Path, *, prefix: str | None = None, secret: str = SECRET
+    server: S3Server,
+    folder: Path,
+    *,
+    prefix: str | None = None,
+    secret: str = SECRET,
+    deletes_within: timedelta = timedelta(seconds=30),
 ) -> S3BlobStore:
     """Below a prefix that nobody else uses, if none is given."""
     return S3BlobStore(
@@ -22,4 +27,5 @@ def open_s3(
         staging_folder=folder / "staging",
         answer_within=timedelta(seconds=1),
         longest_pause_s=0.05,
+        deletes_within=deletes_within,
     )

@@ -141,6 +141,21 @@ async def test_upload_link_takes_these_bytes_alone(store: S3BlobStore, http: htt
     assert await _read(store) == DATA
 
 
+async def test_a_process_that_stood_still_deletes_nothing_any_more(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    """Between being told that it may and asking the store, for longer than its request is taken."""
+    store = open_s3(s3_server, tmp_path, deletes_within=timedelta(seconds=-1))
+    await _put(store)
+
+    async def allowed() -> bool:
+        return True
+
+    with pytest.raises(BlobUnavailable):
+        await store.delete_if(KEY, allowed)
+    assert await _read(store) == DATA
+
+
 async def test_links_end(store: S3BlobStore, http: httpx.AsyncClient) -> None:
     link = await _upload_link(store, valid_for=timedelta(seconds=-1))
     assert await _send(http, link) == 403

@@ -197,7 +197,7 @@ async def test_store_that_is_away_loses_nothing(
     store.later(KEPT + DAY)
     await store.collection.collect()
     store.later(GRACE)
-    s3_server.fail("503", "POST", times=1000)
+    s3_server.fail("503", "DELETE", times=1000)
     with pytest.raises(BlobUnavailable):
         await store.collection.collect()
     s3_server.behave()
