@@ -1,6 +1,7 @@
 """The settings of a cloud process: SAFELIGHT_* variables over a TOML file, typed and checked at the start."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -29,6 +30,7 @@ from cloud.errors import BadSettings
 from cloud.weak_secrets import weak_password_of, weakness_of, weakness_of_key
 from shared.api.servers import PoolName, ServerLabels
 from shared.comfy.address import InvalidAddress, parse_address
+from shared.files import staged_file
 
 __all__ = ["Environment", "Settings", "load_settings"]
 
@@ -344,12 +346,12 @@ def _derived_fernet_key(secret: bytes) -> str:
 
 
 def _kept_secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        secret = secrets.token_urlsafe(48).encode()
-        file.write(secret)
-    return secret
+    """Made by whoever comes first; others, also those of the same moment, find it whole."""
+    if not path.exists():
+        with staged_file(path.parent) as (file, temporary):
+            file.write(secrets.token_urlsafe(48).encode())
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+    return path.read_bytes()

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from shared.errors import UsageError
+from shared.media_ends import has_its_end
 
 __all__ = [
     "DEFAULT_INPUT_LIMITS",
@@ -157,8 +158,6 @@ _BRANDS = {
     b"M4A ": "audio/mp4",
 }
 _HEAD_BYTES = 64
-_SEARCHED_BYTES = 1 << 20
-_TAIL_BYTES = 4096
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
     OverflowError, RuntimeError, ZeroDivisionError, struct.error, zlib.error,
@@ -405,49 +404,8 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _require_end(path: Path, media_type: str) -> None:
-    """Decoders forgive a missing end marker, which is how a file cut by its last bytes shows.
-
-    Read, never mapped: a mapped file that is truncated meanwhile ends the process.
-    """
-    with path.open("rb") as file:
-        match media_type:
-            case "image/png":
-                complete = _ends(file, b"IEND\xaeB`\x82", start=0)
-            case "image/gif":
-                file.seek(-min(64, path.stat().st_size), 2)
-                complete = file.read().rstrip(b"\0").endswith(b";")
-            case "image/jpeg":
-                complete = _ends(file, b"\xff\xd9", start=_start_of_scan(file))
-            case _:
-                complete = True
-    if not complete:
+    """Decoders forgive a missing end marker, which is how a file cut by its last bytes shows."""
+    if not has_its_end(path, media_type):
         raise BrokenMedia(
             f"{path.name} is cut off at its end: copy it again from where it came", file=path.name
         )
-
-
-def _ends(file: BinaryIO, marker: bytes, *, start: int) -> bool:
-    """Nearly always within the last bytes; but what some programs append is long."""
-    tail = max(start, file.seek(0, 2) - _TAIL_BYTES)
-    return _holds(file, marker, start=tail) or _holds(file, marker, start=start)
-
-
-def _holds(file: BinaryIO, marker: bytes, *, start: int) -> bool:
-    file.seek(start)
-    before = b""
-    while chunk := file.read(_SEARCHED_BYTES):
-        if marker in before + chunk:
-            return True
-        before = chunk[-len(marker) + 1 :]
-    return False
-
-
-def _start_of_scan(file: BinaryIO) -> int:
-    """Past the segments that may hold a thumbnail with an end marker of its own."""
-    at = 2
-    while True:
-        file.seek(at)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
-            return at
-        at += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:], "big")

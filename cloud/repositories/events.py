@@ -54,7 +54,9 @@ _COUNT = (
     .returning(ACCOUNTS.c.last_event)
 )
 _PUBLISHED = (
-    update(EVENTS).where(_E.id.in_(bindparam("told", type_=BigInteger, expanding=True))).values(published_at=NOW)
+    update(EVENTS)
+    .where(_E.id.in_(bindparam("told", type_=BigInteger, expanding=True)))
+    .values(published_at=NOW)
 )
 _LATER = _EVENTS.where(_E.account_id == _OWNER, _E.number > bindparam("reached", type_=BigInteger))
 _AFTER = _LATER.order_by(_E.number).limit(_MOST)

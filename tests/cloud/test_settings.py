@@ -1,6 +1,7 @@
 import secrets
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,12 @@ def test_secrets_at_rest_are_sealed_with_the_keys_given_or_with_one_of_our_own(t
     given = load_settings(data_dir=tmp_path, encryption_keys="new,old")
     assert given.sealing_keys() == ("new", "old")
     assert "old" not in repr(given)
+
+
+def test_processes_that_begin_together_keep_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: load_settings(data_dir=tmp_path).signing_secret(), range(32)))
+    [secret] = set(found)
+    assert len(secret) >= 32
+    [file] = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
