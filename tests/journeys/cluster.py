@@ -95,11 +95,7 @@ def open_cluster(
         "SAFELIGHT_SECRET_KEY": "of the tests, and long enough to be one",
         **{f"SAFELIGHT_{name}": value for name, value in settings.items()},
     }
-    processes = CloudProcesses(folder, environment)
-    processes.run("migrate")
-    try:
-        cluster = Cluster(processes, postgres, url.rpartition("/")[2])
-        yield cluster
-        cluster.close()
-    finally:
-        processes.close()
+    with closing(CloudProcesses(folder, environment)) as processes:
+        processes.run("migrate")
+        with closing(Cluster(processes, postgres, url.rpartition("/")[2])) as cluster:
+            yield cluster

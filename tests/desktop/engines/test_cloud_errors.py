@@ -27,7 +27,9 @@ def test_what_concerns_the_account_makes_the_queue_wait(
 
 def test_for_want_of_credits_it_says_where_they_are_had() -> None:
     with pytest.raises(EngineUnavailable) as caught, engine_errors():
-        raise NeedsCredits("this costs 3 and 1 are there", wire_code="needs_credits", link="https://x.example")
+        raise NeedsCredits(
+            "this costs 3 and 1 are there", wire_code="needs_credits", link="https://x.example"
+        )
     assert caught.value.message == "this costs 3 and 1 are there (https://x.example)"
 
 
