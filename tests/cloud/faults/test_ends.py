@@ -5,21 +5,9 @@ import pytest
 from cloud.errors import Fenced
 from cloud.repositories.claims import AttemptRef
 from cloud.repositories.database import Database
-from shared.jobs.events import Completed, Output, OutputKind
+from shared.jobs.events import Completed
 from shared.jobs.state import JobState
-from tests.cloud.services.desk import Desk
-
-PICTURE = Output(
-    node="9",
-    index=0,
-    kind=OutputKind.IMAGE,
-    name="a.png",
-    media_type="image/png",
-    bytes=3,
-    digest="b" * 64,
-    width=2,
-    height=1,
-)
+from tests.cloud.services.desk import PICTURE, Desk
 
 
 @pytest.fixture

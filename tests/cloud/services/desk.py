@@ -15,12 +15,23 @@ from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.endings import Endings
 from shared.api.events import parse_event
 from shared.ids import new_id
-from shared.jobs.events import JobEvent
+from shared.jobs.events import JobEvent, Output, OutputKind
 from shared.presets.bundle import Preset
 
-__all__ = ["POOL", "Desk", "utcnow"]
+__all__ = ["PICTURE", "POOL", "Desk", "utcnow"]
 
 POOL = "builtin"
+PICTURE = Output(
+    node="9",
+    index=0,
+    kind=OutputKind.IMAGE,
+    name="a.png",
+    media_type="image/png",
+    bytes=3,
+    digest="b" * 64,
+    width=2,
+    height=1,
+)
 
 
 def utcnow() -> datetime:

@@ -16,27 +16,13 @@ from shared.jobs.events import (
     Cancelled,
     Completed,
     Failed,
-    Output,
-    OutputKind,
     Requeued,
     Stage,
     StageName,
     Started,
 )
 from shared.jobs.state import JobState
-from tests.cloud.services.desk import POOL, Desk
-
-PICTURE = Output(
-    node="9",
-    index=0,
-    kind=OutputKind.IMAGE,
-    name="a.png",
-    media_type="image/png",
-    bytes=3,
-    digest="b" * 64,
-    width=2,
-    height=1,
-)
+from tests.cloud.services.desk import PICTURE, POOL, Desk
 
 
 @pytest.fixture
