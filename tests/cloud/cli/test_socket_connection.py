@@ -29,7 +29,7 @@ async def test_socket_that_is_not_read_is_cut_off(tmp_path: Path, database_url: 
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n\r\n".encode()
         )
         await reader.readuntil(b"queued")  # from here on the client reads nothing
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while server.api.context.streams.open:
                 await server.api.context.broadcast.publish(
                     Message(

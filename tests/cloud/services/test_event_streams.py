@@ -290,7 +290,7 @@ async def _all_connections_taken(database_url: str, narrow: Database) -> AsyncIt
 
     waiting = asyncio.create_task(narrow.read(wait_for_it))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         yield
