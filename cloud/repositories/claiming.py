@@ -2,9 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, String, and_, bindparam, exists, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from cloud.repositories.holding import RUNNING, in_states
 from cloud.repositories.lanes import IN_LANE
 from cloud.repositories.now import LATER
 from cloud.repositories.servers import FARES_WELL
@@ -12,18 +24,17 @@ from cloud.tables.job import JOBS
 from cloud.tables.server import SERVERS
 from shared.jobs.state import JobState, may_become
 
-__all__ = ["CLAIM", "CLAIM_FOR_SERVER", "CLAIM_LEFT"]
+__all__ = ["CLAIM", "CLAIM_FOR_SERVER", "CLAIM_LEFT", "CLAIM_MORE"]
 
 _J = JOBS.c
 _S = SERVERS.c
-_RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
 
 def _may_share() -> ColumnElement[bool]:
     """A suspect runs alone: not beside what the worker has, and nothing beside it."""
     other = JOBS.alias("other")
     claimer = bindparam("claimer", type_=String)
-    running = select(other.c.number).where(other.c.worker == claimer, other.c.state.in_(_RUNNING))
+    running = select(other.c.number).where(other.c.worker == claimer, in_states(RUNNING, other.c.state))
     return and_(
         or_(_J.alone.is_(False), ~running.exists()),
         ~running.where(other.c.alone.is_(True)).exists(),
@@ -41,17 +52,24 @@ def _fits_server() -> ColumnElement[bool]:
     )
 
 
-def _claiming(*which: ColumnElement[bool], server: BindParameter[str] | None = None) -> ReturningUpdate[Any]:
+def _claiming(
+    *which: ColumnElement[bool],
+    server: BindParameter[str] | None = None,
+    most: BindParameter[int] | None = None,
+) -> ReturningUpdate[Any]:
     oldest = (
         select(_J.number)
         .where(*which, _may_share())
         .order_by(_J.queued_at, _J.number)
-        .limit(1)
+        .limit(1 if most is None else most)
         .with_for_update(skip_locked=True)
     )
+    taken = _J.number == oldest.scalar_subquery()
+    if most is not None:
+        taken = _J.number.in_(select(oldest.cte("oldest").c.number))
     return (
         update(JOBS)
-        .where(_J.number == oldest.scalar_subquery(), _J.state.in_(may_become(JobState.PROCESSING)))
+        .where(taken, in_states(may_become(JobState.PROCESSING)))
         .values(
             state=JobState.PROCESSING,
             attempt=_J.attempt + 1,
@@ -81,5 +99,6 @@ def _claiming(*which: ColumnElement[bool], server: BindParameter[str] | None = N
 
 _AT_SERVER = bindparam("at_server", type_=String)
 CLAIM = _claiming(IN_LANE)
+CLAIM_MORE = _claiming(IN_LANE, _J.alone.is_(False), most=bindparam("most", type_=Integer))
 CLAIM_FOR_SERVER = _claiming(IN_LANE, _fits_server(), server=_AT_SERVER)
 CLAIM_LEFT = _claiming(_J.state == "queued", _J.server == _AT_SERVER, server=_AT_SERVER)

@@ -1,142 +1,73 @@
 """Jobs as workers hold them: claimed, renewed and ended, each write naming its attempt."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Column, Connection, ScalarSelect, String, bindparam, func, insert, or_, select, update
-from sqlalchemy.sql.dml import ReturningUpdate, Update
+from sqlalchemy import Connection, Row, String, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT
-from cloud.repositories.jobs import UNKNOWN_ORIGIN, InputName, Origin, inputs_of
+from cloud.repositories.attempt import (
+    AttemptEnd,
+    AttemptRef,
+    Claim,
+    Failure,
+    Held,
+    HeldByRef,
+    LostAttempt,
+    NewTicket,
+    PreviousAttempt,
+    Workplace,
+)
+from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT, CLAIM_MORE
+from cloud.repositories.holding import HELD_COLUMNS, LANE_COLUMNS, RUNNING, Holding, in_states
+from cloud.repositories.jobs import Origin, inputs_of
 from cloud.repositories.lanes import Lane, lane_values
-from cloud.repositories.now import NOW, Clock
+from cloud.repositories.now import NOW, SEEN_SINCE, Clock
 from cloud.repositories.servers import SEEN_LATELY
 from cloud.tables.account import ACCOUNTS
-from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
-from cloud.tables.server import SERVERS
+from cloud.tables.job import ATTEMPTS, JOBS, LANES, OUTPUTS
 from shared.errors import JsonValue
 from shared.jobs.events import Output, StageName
 from shared.jobs.state import JobState, may_become
 
-__all__ = [
-    "AttemptEnd",
-    "AttemptRef",
-    "Claim",
-    "ClaimRows",
-    "Held",
-    "LostAttempt",
-    "PreviousAttempt",
-    "Workplace",
-]
+__all__ = ["ClaimRows"]
 
 _J = JOBS.c
 _A = ATTEMPTS.c
-_SAID_LENGTH = 100
 _MOMENT = timedelta(seconds=1)
-_RUNNING = (JobState.PROCESSING, JobState.SAVING)
-
-
-class AttemptEnd(StrEnum):
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    RELEASED = "released"  # given back whole, by no fault of the job: does not count
-    BROKEN_OFF = "broken_off"  # the engine or its server failed
-    LOST = "lost"  # the worker did
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptRef:
-    """One try at a job. Whoever writes names it, and writes nothing once another has begun."""
-
-    job_id: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviousAttempt:
-    """An earlier try; its ticket, if it got that far, finds what it left running or finished.
-    `reason` is the code of what it came to nothing for."""
-
-    number: int
-    worker: str
-    server: str | None
-    ticket: str | None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A job as a worker takes it. An `alone` one must not share the worker with others. `graph` is JSON,
-    where there is one instead of a preset."""
-
-    ref: AttemptRef
-    lane: Lane
-    preset_version: str
-    preset_digest: str
-    values: Mapping[str, JsonValue]
-    inputs: Mapping[str, tuple[InputName, ...]]
-    alone: bool
-    graph: str | None = None
-    origin: Origin = UNKNOWN_ORIGIN
-    previous: tuple[PreviousAttempt, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    engine: str
-    engine_version: str | None
-    server_class: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The job behind an attempt that still holds it; `hand_back` if an idle server would take it."""
-
-    ref: AttemptRef
-    lane: Lane
-    cancel_requested: bool
-    price: int
-    batch_id: str | None
-    hand_back: bool = False
-    started_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LostAttempt:
-    """An attempt whose lease ran out. `begun` is true once its execution had begun; `suspects` are
-    the attempts that had, when their worker went."""
-
-    held: Held
-    worker: str
-    crashes: int
-    begun: bool
-    suspects: int
 
 
 class ClaimRows:
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
+        self._holding = Holding.on(connection.dialect.name)
 
     def claim_oldest(
-        self, lane: Lane, worker: str, lease: timedelta, *, server: str | None = None
-    ) -> Claim | None:
-        """One statement: whoever comes second takes the next job, or none."""
-        values = {**lane_values(lane), **self._claiming(worker, lease)}
-        if server is None:
-            return self._claimed(CLAIM, values, worker, None)
-        return self._claimed(CLAIM_FOR_SERVER, values | {"at_server": server}, worker, server)
+        self, lane: Lane, worker: str, lease: timedelta, *, server: str | None = None, most: int = 1
+    ) -> tuple[Claim, ...]:
+        """Whoever comes second takes the next jobs, or none. A suspect comes alone."""
+        values = {**lane_values(lane), **self._claiming(worker, lease), "at_server": server}
+        statement = CLAIM if server is None else CLAIM_FOR_SERVER
+        claims = self._claimed(statement, values)
+        if most > 1 and claims and not claims[0].alone:
+            claims += self._claimed(CLAIM_MORE, values | {"most": most - 1})
+        if claims:
+            self._open_attempts(claims, worker, server)
+        return claims
 
     def claim_left(self, server: str, worker: str, lease: timedelta) -> Claim | None:
         """The oldest job of which a worker that died left a run at this server."""
         values = self._claiming(worker, lease) | {"at_server": server}
-        return self._claimed(CLAIM_LEFT, values, worker, server)
+        claims = self._claimed(CLAIM_LEFT, values)
+        if not claims:
+            return None
+        self._open_attempts(claims, worker, server)
+        return claims[0]
 
     def _claiming(self, worker: str, lease: timedelta) -> dict[str, object]:
         return {
@@ -145,18 +76,14 @@ class ClaimRows:
             "claimer": worker,
         }
 
-    def _claimed(
-        self, statement: ReturningUpdate[Any], values: dict[str, object], worker: str, server: str | None
-    ) -> Claim | None:
-        row = self._connection.execute(statement, values).one_or_none()
-        if row is None:
-            return None
+    def _claimed(self, statement: ReturningUpdate[Any], values: dict[str, object]) -> tuple[Claim, ...]:
+        return tuple(self._claim(row) for row in self._connection.execute(statement, values).all())
+
+    def _claim(self, row: Row[Any]) -> Claim:
         ref = AttemptRef(row.id, row.attempt)
-        lane = _lane(row)
-        self._open_attempt(ref, lane, worker, server)
         return Claim(
             ref=ref,
-            lane=lane,
+            lane=_lane(row),
             preset_version=row.preset_version,
             preset_digest=row.preset_digest,
             values=row._mapping["values"],
@@ -167,55 +94,68 @@ class ClaimRows:
             previous=self._previous(ref) if ref.number > 1 else (),
         )
 
+    def suspects(self, pools: Collection[str], waited: timedelta) -> tuple[Lane, ...]:
+        """Lanes in which a job that must not share a worker has waited for so long since its last attempt."""
+        rows = self._connection.execute(
+            _SUSPECTS, {"suspect_pools": list(pools), **self._clock.stamps_since(waited)}
+        )
+        return tuple(_lane(row) for row in rows)
+
     def at_work(self, account_id: str) -> tuple[str, int]:
         """The account's plan and how many of its jobs are at work, asked by whoever has just claimed one:
         others that claim for the same account wait until this transaction has ended."""
         row = self._connection.execute(_AT_WORK, {"busy_account": account_id}).one()
         return row.plan, row.at_work
 
+    def held_up(self, account_ids: Collection[str]) -> Mapping[str, tuple[str, int]]:
+        """Of these accounts those of which jobs wait: the plan, and how many of their jobs are at work."""
+        rows = self._connection.execute(_HELD_UP, {"ended_accounts": list(account_ids)})
+        return {row.id: (row.plan, row.at_work) for row in rows}
+
     def renew(self, ref: AttemptRef, lease: timedelta) -> Held | None:
-        return self._update(ref, _RUNNING, lease_until=self._clock.now(lease))
+        return self._one(self._holding.renew, ref, self._clock.stamps_until(lease))
 
     def expire_all(self) -> None:
         """Whoever held a job is known to be gone."""
         self._connection.execute(
-            update(JOBS).where(_J.state.in_(_RUNNING)).values(lease_until=self._clock.now(-_MOMENT))
+            update(JOBS).where(in_states(RUNNING)).values(lease_until=self._clock.now(-_MOMENT))
         )
 
     def look(self, ref: AttemptRef) -> Held | None:
         """Whether the attempt still holds its job; locks the job until the transaction ends."""
-        return self._update(ref, _RUNNING, attempt=_J.attempt)
+        return self._one(self._holding.look, ref)
 
-    def store_ticket(
-        self, ref: AttemptRef, engine: str, server: str | None, ticket: str, *, version: str | None = None
-    ) -> None:
-        """`version` is that of an engine without a server; servers told theirs."""
-        self._connection.execute(
-            _attempt(ref).values(
-                engine=engine,
-                server=server,
-                server_class=_said_by(server, SERVERS.c.device),
-                engine_version=version if server is None else _said_by(server, SERVERS.c.version),
-                ticket=ticket,
-            )
-        )
+    def look_all(self, refs: Collection[AttemptRef]) -> HeldByRef:
+        return self._held(self._holding.look, map(_given, refs))
 
-    def begin(self, ref: AttemptRef) -> Held | None:
+    def store_tickets(self, tickets: Collection[NewTicket]) -> None:
+        """The caller has looked."""
+        rows = [
+            {
+                **_given(new.ref),
+                "engine": new.engine,
+                "version": new.version,
+                "server": new.server,
+                "ticket": new.ticket,
+            }
+            for new in tickets
+        ]
+        self._connection.execute(self._holding.note_ticket, {"given": json.dumps(rows)})
+
+    def begin(self, refs: Collection[AttemptRef]) -> HeldByRef:
         """Execution begins now."""
-        held = self._update(
-            ref, (JobState.PROCESSING,), started_at=self._clock.now(), stage=StageName.RUNNING
-        )
-        if held is not None:
-            self._connection.execute(_attempt(ref).values(begun_at=self._clock.now()))
+        held = self._held(self._holding.begin, map(_given, refs), self._clock.stamps)
+        if held:
+            begun = json.dumps([_given(ref) for ref in held])
+            self._connection.execute(self._holding.note_begin, {"given": begun} | self._clock.stamps)
         return held
 
     def set_stage(self, ref: AttemptRef, stage: StageName) -> Held | None:
-        return self._update(ref, (JobState.PROCESSING,), stage=stage)
+        return self._one(self._holding.set_stage, ref, {"new_stage": stage})
 
-    def begin_saving(self, ref: AttemptRef) -> Held | None:
+    def begin_saving(self, refs: Collection[AttemptRef]) -> HeldByRef:
         """Doing it twice is no error."""
-        states = may_become(JobState.SAVING) | {JobState.SAVING}
-        return self._update(ref, states, state=JobState.SAVING)
+        return self._held(self._holding.begin_saving, map(_given, refs))
 
     def workplace(self, ref: AttemptRef) -> Workplace:
         """Where the attempt runs, or ran."""
@@ -250,21 +190,27 @@ class ClaimRows:
         ]
         self._connection.execute(insert(OUTPUTS), rows)
 
-    def end(self, ref: AttemptRef, state: JobState, how: AttemptEnd, **values: Any) -> Held | None:
-        """The job ends in `state`, and its attempt with it."""
-        held = self._update(
-            ref,
-            may_become(state) & set(_RUNNING),
-            state=state,
-            stage=None,
-            worker=None,
-            lease_until=None,
-            finished_at=self._clock.now(),
-            **values,
-        )
-        if held is not None:
-            self._close_attempt(ref, how)
+    def complete(self, refs: Collection[AttemptRef]) -> HeldByRef:
+        """These jobs end well, and their attempts with them."""
+        held = self._held(self._holding.complete, map(_given, refs), self._clock.stamps)
+        self._close_attempts(held, AttemptEnd.COMPLETED)
         return held
+
+    def fail(self, ref: AttemptRef, how: AttemptEnd, failure: Failure) -> Held | None:
+        row = {
+            **_given(ref),
+            "failure_code": failure.code,
+            "failure_message": failure.message,
+            "failure_retryable": failure.retryable,
+        }
+        held = self._held(self._holding.fail, (row,), self._clock.stamps)
+        self._close_attempts(held, how)
+        return held.get(ref)
+
+    def cancel(self, ref: AttemptRef, how: AttemptEnd) -> Held | None:
+        held = self._held(self._holding.cancel, (_given(ref),), self._clock.stamps)
+        self._close_attempts(held, how)
+        return held.get(ref)
 
     def requeue(
         self,
@@ -277,21 +223,25 @@ class ClaimRows:
         """Back into its lane, where its number keeps its place. A lost one may still run at its server,
         which is then the first to be asked."""
         stays = {} if how is AttemptEnd.LOST else {"server": None}
-        held = self._update(
-            ref,
-            may_become(JobState.QUEUED),
-            state=JobState.QUEUED,
-            stage=None,
-            worker=None,
-            lease_until=None,
-            started_at=None,
-            hand_back_at=None,
-            **stays,
-            **changes,
-        )
-        if held is not None:
-            self._close_attempt(ref, how, reason)
-        return held
+        row = self._connection.execute(
+            update(JOBS)
+            .where(_J.id == ref.job_id, _J.attempt == ref.number, in_states(may_become(JobState.QUEUED)))
+            .values(
+                state=JobState.QUEUED,
+                stage=None,
+                worker=None,
+                lease_until=None,
+                started_at=None,
+                hand_back_at=None,
+                **stays,
+                **changes,
+            )
+            .returning(_J.id, _J.attempt, *HELD_COLUMNS, *LANE_COLUMNS)
+        ).one_or_none()
+        if row is None:
+            return None
+        self._close_attempts((ref,), how, reason)
+        return _held(ref, row)
 
     def spent(self, ref: AttemptRef) -> int:
         """How many attempts before this one count."""
@@ -304,7 +254,7 @@ class ClaimRows:
         """False if no worker has the job."""
         changed = self._connection.execute(
             update(JOBS)
-            .where(_J.id == job_id, _J.account_id == account_id, _J.state.in_(_RUNNING))
+            .where(_J.id == job_id, _J.account_id == account_id, in_states(RUNNING))
             .values(cancel_requested_at=func.coalesce(_J.cancel_requested_at, self._clock.now()))
             .returning(_J.id)
         )
@@ -314,7 +264,7 @@ class ClaimRows:
         """False if no worker has a job of it."""
         changed = self._connection.execute(
             update(JOBS)
-            .where(_J.batch_id == batch_id, _J.state.in_(_RUNNING))
+            .where(_J.batch_id == batch_id, in_states(RUNNING))
             .values(cancel_requested_at=func.coalesce(_J.cancel_requested_at, self._clock.now()))
             .returning(_J.id)
         )
@@ -323,8 +273,8 @@ class ClaimRows:
     def lost(self, limit: int) -> tuple[LostAttempt, ...]:
         """Attempts whose lease ran out; those that another reaper is at are passed over."""
         rows = self._connection.execute(
-            select(_J.id, _J.attempt, *_HELD_COLUMNS, _J.worker, _J.crashes, *_LANE_COLUMNS)
-            .where(_J.state.in_(_RUNNING), _J.lease_until < self._clock.now())
+            select(_J.id, _J.attempt, *HELD_COLUMNS, _J.worker, _J.crashes, *LANE_COLUMNS)
+            .where(in_states(RUNNING), _J.lease_until < self._clock.now())
             .order_by(_J.number)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -341,23 +291,39 @@ class ClaimRows:
             for row in rows
         )
 
-    def _update(self, ref: AttemptRef, states: Collection[JobState], **values: Any) -> Held | None:
-        row = self._connection.execute(
-            update(JOBS)
-            .where(_J.id == ref.job_id, _J.attempt == ref.number, _J.state.in_(states))
-            .values(**values)
-            .returning(*_HELD_COLUMNS, *_LANE_COLUMNS)
-        ).one_or_none()
-        return None if row is None else _held(ref, row)
+    def _held(
+        self,
+        statement: ReturningUpdate[Any],
+        rows: Iterable[Mapping[str, JsonValue]],
+        values: Mapping[str, object] = MappingProxyType({}),
+    ) -> HeldByRef:
+        """What the statement, which takes these rows, finds held."""
+        found = self._connection.execute(statement, {"given": json.dumps(list(rows)), **values})
+        held = (_held(AttemptRef(row.id, row.attempt), row) for row in found)
+        return {job.ref: job for job in sorted(held, key=_account_first)}
 
-    def _open_attempt(self, ref: AttemptRef, lane: Lane, worker: str, server: str | None) -> None:
-        stamps = self._clock.stamps
-        row = {"job_id": ref.job_id, "attempt": ref.number, "worker": worker, "server": server}
-        self._connection.execute(_OPEN_ATTEMPT, row | stamps)
-        self._connection.execute(_SERVED, {"served": lane.account_id, **stamps})
+    def _one(
+        self,
+        statement: ReturningUpdate[Any],
+        ref: AttemptRef,
+        values: Mapping[str, object] = MappingProxyType({}),
+    ) -> Held | None:
+        return self._held(statement, (_given(ref),), values).get(ref)
 
-    def _close_attempt(self, ref: AttemptRef, how: AttemptEnd, reason: str | None = None) -> None:
-        self._connection.execute(_attempt(ref).values(ended_at=self._clock.now(), end=how, reason=reason))
+    def _open_attempts(self, claims: Sequence[Claim], worker: str, server: str | None) -> None:
+        """Of one account."""
+        row = {"worker": worker, "server": server, **self._clock.stamps}
+        rows = [{**row, "job_id": claim.ref.job_id, "attempt": claim.ref.number} for claim in claims]
+        self._connection.execute(_OPEN_ATTEMPT, rows)
+        served = {"served": claims[0].lane.account_id, **self._clock.stamps}
+        self._connection.execute(_SERVED, served)
+
+    def _close_attempts(
+        self, refs: Collection[AttemptRef], how: AttemptEnd, reason: str | None = None
+    ) -> None:
+        if refs:
+            closed = {"given": json.dumps([_given(ref) for ref in refs]), "how": how, "why": reason}
+            self._connection.execute(self._holding.note_end, closed | self._clock.stamps)
 
     def _previous(self, ref: AttemptRef) -> tuple[PreviousAttempt, ...]:
         """The latest first."""
@@ -392,17 +358,8 @@ class ClaimRows:
         return found
 
 
-_LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
-_HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id, _J.started_at)
-
-
 def _lane(row: Any) -> Lane:
     return Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-
-
-def _said_by(server: str | None, column: Column[Any]) -> ScalarSelect[Any]:
-    said = select(func.substr(column, 1, _SAID_LENGTH)).where(SERVERS.c.name == server)
-    return said.scalar_subquery()
 
 
 def _held(ref: AttemptRef, row: Any) -> Held:
@@ -417,16 +374,38 @@ def _held(ref: AttemptRef, row: Any) -> Held:
     )
 
 
-def _attempt(ref: AttemptRef) -> Update:
-    return update(ATTEMPTS).where(_A.job_id == ref.job_id, _A.attempt == ref.number)
+def _given(ref: AttemptRef) -> dict[str, JsonValue]:
+    return {"job_id": ref.job_id, "attempt": ref.number}
 
 
-_AT_WORK = select(
-    ACCOUNTS.c.plan,
+def _account_first(held: Held) -> tuple[str, str, str]:
+    """The order in which whoever ends several jobs locks what belongs to their accounts."""
+    return (held.lane.account_id, held.batch_id or "", held.ref.job_id)
+
+
+_SUSPECTS = (
+    select(*LANE_COLUMNS)
+    .distinct()
+    .join_from(JOBS, ATTEMPTS, and_(_A.job_id == _J.id, _A.attempt == _J.attempt))
+    .where(
+        in_states({JobState.QUEUED}),
+        _J.alone,
+        _J.pool.in_(bindparam("suspect_pools", expanding=True)),
+        _A.ended_at < SEEN_SINCE,
+    )
+)
+_COUNT_AT_WORK = (
     select(func.count())
-    .where(_J.account_id == ACCOUNTS.c.id, _J.state.in_(_RUNNING))
+    .where(_J.account_id == ACCOUNTS.c.id, in_states(RUNNING))
     .scalar_subquery()
-    .label("at_work"),
-).where(ACCOUNTS.c.id == bindparam("busy_account", type_=String))
+    .label("at_work")
+)
+_AT_WORK = select(ACCOUNTS.c.plan, _COUNT_AT_WORK).where(
+    ACCOUNTS.c.id == bindparam("busy_account", type_=String)
+)
+_HELD_UP = select(ACCOUNTS.c.id, ACCOUNTS.c.plan, _COUNT_AT_WORK).where(
+    ACCOUNTS.c.id.in_(bindparam("ended_accounts", expanding=True)),
+    select(LANES.c.pool).where(LANES.c.account_id == ACCOUNTS.c.id).exists(),
+)
 _OPEN_ATTEMPT = insert(ATTEMPTS).values(claimed_at=NOW).inline()
 _SERVED = update(ACCOUNTS).where(ACCOUNTS.c.id == bindparam("served", type_=String)).values(served_at=NOW)

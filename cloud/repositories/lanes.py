@@ -81,8 +81,9 @@ class LaneRows:
 
     def leave(self, lane: Lane, *, count: int = 1) -> None:
         """So many jobs less wait here."""
-        self._connection.execute(_LEAVE, {**lane_values(lane), "gone": count})
-        self._connection.execute(_DROP, lane_values(lane))
+        left = self._connection.execute(_LEAVE, {**lane_values(lane), "gone": count}).scalar()
+        if left is not None and left <= 0:
+            self._connection.execute(_DROP, lane_values(lane))
 
     def backlog(self, pools: Collection[str]) -> Backlog:
         rows = self._connection.execute(_HEADS, {"pools": list(pools)}).all()
@@ -164,5 +165,6 @@ _LEAVE = (
         waiting=_L.waiting - bindparam("gone", type_=Integer),
         oldest_at=func.coalesce(_OLDEST.scalar_subquery(), _L.oldest_at),
     )
+    .returning(_L.waiting)
 )
 _DROP = delete(LANES).where(_is_lane(_L), _L.waiting <= 0)

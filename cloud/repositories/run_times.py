@@ -1,5 +1,6 @@
 """How long completed runs took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -33,9 +34,10 @@ class RunTimeRows:
         self._connection = connection
         self._clock = clock
 
-    def add_of(self, job_id: str) -> None:
-        """From the start of the job's run until now. A run that a later attempt took over says nothing."""
-        self._connection.execute(_add_of(), {"timed_job": job_id} | self._clock.stamps)
+    def add_of(self, job_ids: Sequence[str]) -> None:
+        """From the start of each job's run until now. A run that a later attempt took over says nothing."""
+        if job_ids:
+            self._connection.execute(_add_of(), {"timed_jobs": list(job_ids)} | self._clock.stamps)
 
     def latest(self, preset_id: str, preset_version: str, limit: int) -> tuple[RunTime, ...]:
         """The newest first."""
@@ -85,7 +87,7 @@ def _add_of() -> Insert:
         )
         .join_from(JOBS, ATTEMPTS, _A.job_id == _J.id)
         .where(
-            _J.id == bindparam("timed_job"),
+            _J.id.in_(bindparam("timed_jobs", expanding=True)),
             _J.attempt == 1,
             _A.attempt == 1,
             _A.begun_at.is_not(None),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
-from cloud.repositories.claims import AttemptEnd, AttemptRef
+from cloud.repositories.attempt import AttemptEnd, AttemptRef
 from cloud.repositories.lanes import Backlog, Lane
 from cloud.repositories.now import Clock
 from cloud.repositories.servers import ServerRecord, ServerRows

@@ -4,6 +4,7 @@ A step by an attempt that no longer holds its job raises Fenced: the worker stop
 nothing. Events are written in the transaction that causes them; bells are rung after it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from typing import TypedDict
 from cloud.clients.queue import Bell, Queue
 from cloud.errors import Fenced
 from cloud.repositories.artifacts import ArtifactFacts
-from cloud.repositories.claims import AttemptEnd, AttemptRef, Claim, Held
+from cloud.repositories.attempt import AttemptEnd, AttemptRef, Claim, Failure, Held, HeldByRef, NewTicket
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Backlog, Lane
 from cloud.repositories.standing import Scene
@@ -37,10 +38,9 @@ from shared.jobs.events import (
     Started,
     TerminalEvent,
 )
-from shared.jobs.state import JobState
 from shared.presets.bundle import Preset
 
-__all__ = ["AttemptRules", "Attempts", "Order"]
+__all__ = ["AttemptRules", "Attempts", "Made", "Order", "Place", "require_held"]
 
 
 class Order(StrEnum):
@@ -59,6 +59,20 @@ class AttemptRules:
     lease: timedelta = timedelta(seconds=30)
     max_crashes: int = 3
     max_attempts: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an attempt runs; `server` where it is a GPU server's."""
+
+    engine: str
+    server: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    outputs: Sequence[Output]
+    making: Making | None
 
 
 class _AccountFull(TransientError):
@@ -101,27 +115,44 @@ class Attempts:
             )
         )
 
+    async def suspects(self, pools: Collection[str], *, waited_s: float) -> tuple[Lane, ...]:
+        """Lanes in which a job that must not share a worker has waited for so long to be tried again."""
+        waited = timedelta(seconds=waited_s)
+        return await self._database.read(lambda unit: unit.claims.suspects(pools, waited))
+
     async def claim(self, lane: Lane, *, worker: str, server: str | None = None) -> Claim | None:
         """The oldest job of the lane that this worker may take; None if others were quicker.
 
         `worker` is one name per process and start: what dies together bears one name. `server` is
         the one that is to run it, which from then on holds the lane's preset.
         """
+        return next(iter(await self.claim_some(lane, 1, worker=worker, server=server)), None)
 
-        def work(unit: Unit) -> Claim | None:
-            claim = unit.claims.claim_oldest(lane, worker, self._rules.lease, server=server)
+    async def claim_some(
+        self, lane: Lane, most: int, *, worker: str, server: str | None = None
+    ) -> tuple[Claim, ...]:
+        """The oldest jobs of the lane, as many as there are and the account may have at work."""
+
+        def work(unit: Unit) -> tuple[Claim, ...]:
+            claims = unit.claims.claim_oldest(lane, worker, self._rules.lease, server=server, most=most)
             failpoint("claim.taken")
-            return _taken(unit, claim, server)
+            return _taken(unit, claims, server)
 
-        return await self._claimed(work)
+        claims = await self._claimed(work)
+        if claims is None and most > 1:  # there is room for some of them at most
+            return await self.claim_some(lane, 1, worker=worker, server=server)
+        return claims or ()
 
     async def claim_left(self, server: str, *, worker: str) -> Claim | None:
         """The oldest job of which a worker that died left a run at this server."""
-        return await self._claimed(
-            lambda unit: _taken(unit, unit.claims.claim_left(server, worker, self._rules.lease), server)
-        )
 
-    async def _claimed(self, work: Callable[[Unit], Claim | None]) -> Claim | None:
+        def work(unit: Unit) -> tuple[Claim, ...]:
+            claim = unit.claims.claim_left(server, worker, self._rules.lease)
+            return _taken(unit, () if claim is None else (claim,), server)
+
+        return next(iter(await self._claimed(work) or ()), None)
+
+    async def _claimed(self, work: Callable[[Unit], tuple[Claim, ...]]) -> tuple[Claim, ...] | None:
         try:
             return await self._database.write(work)
         except _AccountFull:
@@ -156,24 +187,39 @@ class Attempts:
     ) -> None:
         """Before the engine is asked to start: a later attempt finds the run by it. `version` is that of
         an engine without a server."""
+        new = NewTicket(
+            ref=ref, engine=ticket.engine, server=server, ticket=ticket.to_json(), version=version
+        )
+        require_held(ref, await self.store_tickets((new,)))
 
-        def work(unit: Unit) -> None:
-            _still(unit.claims.look(ref), ref)
-            unit.claims.store_ticket(ref, ticket.engine, server, ticket.to_json(), version=version)
+    async def store_tickets(self, tickets: Collection[NewTicket]) -> Collection[AttemptRef]:
+        """Which of the attempts still hold their jobs; so with all that takes several."""
 
-        await self._database.write(work)
+        def work(unit: Unit) -> Collection[AttemptRef]:
+            held = unit.claims.look_all([new.ref for new in tickets])
+            unit.claims.store_tickets([new for new in tickets if new.ref in held])
+            return held
+
+        return await self._database.write(work)
 
     async def mark_running(self, ref: AttemptRef, *, engine: str, server: str | None = None) -> None:
         """Execution has begun: from here on, a crash counts against the job."""
+        require_held(ref, await self.mark_all_running({ref: Place(engine, server)}))
 
-        def work(unit: Unit) -> None:
-            held = _still(unit.claims.begin(ref), ref)
-            self._add_event(unit, held, Started(**self._head(ref), engine=engine, server=server))
+    async def mark_all_running(self, begun: Mapping[AttemptRef, Place]) -> Collection[AttemptRef]:
+        def work(unit: Unit) -> Collection[AttemptRef]:
+            held = unit.claims.begin(begun)
+            for ref, job in held.items():
+                place = begun[ref]
+                event = Started(**self._head(ref), engine=place.engine, server=place.server)
+                self._add_event(unit, job, event)
             failpoint("begin.written")
+            return held
 
-        await self._database.write(work)
+        held = await self._database.write(work)
         failpoint("begin.committed")
         await self._queue.ring(Bell.EVENTS)
+        return held
 
     async def set_stage(self, ref: AttemptRef, stage: StageName) -> None:
         def work(unit: Unit) -> None:
@@ -185,11 +231,18 @@ class Attempts:
 
     async def begin_saving(self, ref: AttemptRef, outputs: Collection[Output] = ()) -> None:
         """The engine is done, and these outputs of it may be stored. Raises BeingDeleted."""
+        require_held(ref, await self.begin_saving_all({ref: outputs}))
 
-        def work(unit: Unit) -> None:
-            _announce(unit, _still(unit.claims.begin_saving(ref), ref), outputs)
+    async def begin_saving_all(
+        self, ended: Mapping[AttemptRef, Collection[Output]]
+    ) -> Collection[AttemptRef]:
+        def work(unit: Unit) -> Collection[AttemptRef]:
+            held = unit.claims.begin_saving(ended)
+            for ref, job in held.items():
+                _announce(unit, job, ended[ref])
+            return held
 
-        await self._database.write(work)
+        return await self._database.write(work)
 
     async def announce(self, ref: AttemptRef, output: Output) -> None:
         """It may be stored now. Raises BeingDeleted."""
@@ -202,33 +255,45 @@ class Attempts:
     ) -> None:
         """The outputs were checked and lie in the store under their digests. `making` tells how they
         were made."""
+        require_held(ref, await self.complete_all({ref: Made(outputs, making)}))
 
-        def work(unit: Unit) -> None:
-            held = _still(unit.claims.end(ref, JobState.COMPLETED, AttemptEnd.COMPLETED), ref)
-            for output in outputs:
-                facts = ArtifactFacts(output.media_type, output.width, output.height)
-                unit.artifacts.add_made(held.lane.account_id, output.digest, output.bytes, facts)
-            unit.claims.add_outputs(ref, outputs, self._recipes(unit, ref, outputs, making))
-            if making is not None:
-                unit.artifacts.touch(held.lane.account_id, making.input_digests)
-            self._end(unit, held, Completed(**self._head(ref), outputs=tuple(outputs)))
+    async def complete_all(self, made: Mapping[AttemptRef, Made]) -> Collection[AttemptRef]:
+        def work(unit: Unit) -> tuple[Collection[AttemptRef], bool]:
+            held = unit.claims.complete(made)
+            for ref, job in held.items():
+                self._add_outputs(unit, job, made[ref])
+            _touch_inputs(unit, held, made)
+            ended = [
+                (job, Completed(**self._head(ref), outputs=tuple(made[ref].outputs)))
+                for ref, job in held.items()
+            ]
+            makes_room = self._end_all(unit, ended)
             failpoint("complete.written")
+            return held, makes_room
 
-        await self._database.write(work)
+        held, makes_room = await self._database.write(work)
         failpoint("complete.committed")
-        await self._queue.ring(Bell.EVENTS)
+        await self._ring_ended(makes_room=makes_room)
+        return held
+
+    def _add_outputs(self, unit: Unit, held: Held, made: Made) -> None:
+        account_id, making = held.lane.account_id, made.making
+        for output in made.outputs:
+            facts = ArtifactFacts(output.media_type, output.width, output.height)
+            unit.artifacts.add_made(account_id, output.digest, output.bytes, facts)
+        unit.claims.add_outputs(held.ref, made.outputs, self._recipes(unit, held.ref, made.outputs, making))
 
     async def fail(self, ref: AttemptRef, *, code: str, message: str, retryable: bool) -> None:
         """For good: `retryable` says whether the user may find that a new job works."""
-        await self._database.write(lambda unit: self._fail(unit, ref, code, message, retryable))
+        makes_room = await self._database.write(lambda unit: self._fail(unit, ref, code, message, retryable))
         failpoint("fail.committed")
-        await self._queue.ring(Bell.EVENTS)
+        await self._ring_ended(makes_room=makes_room)
 
     async def cancelled(self, ref: AttemptRef) -> None:
         """The engine has stopped, as the user asked."""
-        await self._database.write(lambda unit: self._cancel(unit, ref, AttemptEnd.CANCELLED))
+        makes_room = await self._database.write(lambda unit: self._cancel(unit, ref, AttemptEnd.CANCELLED))
         failpoint("cancelled.committed")
-        await self._queue.ring(Bell.EVENTS)
+        await self._ring_ended(makes_room=makes_room)
 
     async def release(self, ref: AttemptRef, *, reason: str) -> None:
         """Give the job back unfinished, by no fault of its own: the attempt does not count.
@@ -334,24 +399,38 @@ class Attempts:
         message: str,
         retryable: bool,
         how: AttemptEnd = AttemptEnd.FAILED,
-    ) -> None:
-        failure = {"failure_code": code, "failure_message": message, "failure_retryable": retryable}
-        held = _still(unit.claims.end(ref, JobState.FAILED, how, **failure), ref)
-        self._end(unit, held, Failed(**self._head(ref), code=code, message=message, retryable=retryable))
-
-    def _cancel(self, unit: Unit, ref: AttemptRef, how: AttemptEnd) -> None:
-        held = _still(unit.claims.end(ref, JobState.CANCELLED, how), ref)
-        self._end(unit, held, Cancelled(**self._head(ref)))
-
-    def _end(self, unit: Unit, held: Held, event: TerminalEvent) -> None:
-        ending = Ending(
-            lane=held.lane,
-            event=event,
-            price=held.price,
-            batch_id=held.batch_id,
-            started_at=held.started_at,
+    ) -> bool:
+        held = _still(unit.claims.fail(ref, how, Failure(code, message, retryable)), ref)
+        return self._end(
+            unit, held, Failed(**self._head(ref), code=code, message=message, retryable=retryable)
         )
-        self._endings.note(unit, ending)
+
+    def _cancel(self, unit: Unit, ref: AttemptRef, how: AttemptEnd) -> bool:
+        held = _still(unit.claims.cancel(ref, how), ref)
+        return self._end(unit, held, Cancelled(**self._head(ref)))
+
+    def _end(self, unit: Unit, held: Held, event: TerminalEvent) -> bool:
+        return self._end_all(unit, [(held, event)])
+
+    def _end_all(self, unit: Unit, ended: Sequence[tuple[Held, TerminalEvent]]) -> bool:
+        """In the order in which the repositories gave them. True if an account had as much at work as
+        it may, so that nobody took what it has waiting."""
+        endings = [
+            Ending(
+                lane=held.lane,
+                event=event,
+                price=held.price,
+                batch_id=held.batch_id,
+                started_at=held.started_at,
+            )
+            for held, event in ended
+        ]
+        self._endings.note_all(unit, endings)
+        counts = Counter(ending.account_id for ending in endings)
+        held_up = unit.claims.held_up(counts) if counts else {}
+        return any(
+            is_over(plan, at_work + counts[account_id] + 1) for account_id, (plan, at_work) in held_up.items()
+        )
 
     def _add_event(self, unit: Unit, held: Held, event: JobEvent) -> None:
         unit.events.add(held.lane.account_id, event)
@@ -366,6 +445,12 @@ class Attempts:
 
     def _head(self, ref: AttemptRef) -> _Head:
         return {"job_id": ref.job_id, "attempt": ref.number, "at": self._utcnow()}
+
+    async def _ring_ended(self, *, makes_room: bool) -> None:
+        """The worker itself knows that it has room; those of other pools wait for the account's."""
+        if makes_room:
+            await self._queue.ring(Bell.JOBS)
+        await self._queue.ring(Bell.EVENTS)
 
     async def _ring_all(self) -> None:
         await self._queue.ring(Bell.JOBS)
@@ -383,12 +468,29 @@ def _still(held: Held | None, ref: AttemptRef) -> Held:
     return held
 
 
-def _taken(unit: Unit, claim: Claim | None, server: str | None) -> Claim | None:
-    """What was claimed, unless its account has enough at work: then the claim is undone."""
-    if claim is not None:
-        if is_over(*unit.claims.at_work(claim.lane.account_id)):
+def _touch_inputs(unit: Unit, held: HeldByRef, made: Mapping[AttemptRef, Made]) -> None:
+    digests: dict[str, set[str]] = {}
+    for ref, job in held.items():
+        making = made[ref].making
+        if making is not None:
+            digests.setdefault(job.lane.account_id, set()).update(making.input_digests)
+    for account_id, used in digests.items():
+        unit.artifacts.touch(account_id, sorted(used))
+
+
+def require_held(ref: AttemptRef, held: Collection[AttemptRef]) -> None:
+    """Raises Fenced."""
+    if ref not in held:
+        raise Fenced("this attempt no longer holds its job", job=ref.job_id, attempt=ref.number)
+
+
+def _taken(unit: Unit, claims: tuple[Claim, ...], server: str | None) -> tuple[Claim, ...]:
+    """What was claimed of one lane, unless its account has enough at work: then the claims are undone."""
+    if claims:
+        lane = claims[0].lane
+        if is_over(*unit.claims.at_work(lane.account_id)):
             raise _AccountFull("the account has as many jobs at work as its plan allows")
-        unit.lanes.leave(claim.lane)
+        unit.lanes.leave(lane, count=len(claims))
         if server is not None:
-            unit.servers.hold(server, claim.lane.preset)
-    return claim
+            unit.servers.hold(server, lane.preset)
+    return claims

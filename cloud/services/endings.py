@@ -91,6 +91,7 @@ class Endings:
         """Of several jobs, in the order in which the repositories gave them."""
         for account_id, ended in groupby(endings, key=lambda ending: ending.account_id):
             _note_of_account(unit, account_id, tuple(ended))
+        unit.run_times.add_of([ending.job_id for ending in endings if ending.state is JobState.COMPLETED])
         for ending in endings:
             self._metrics.job_ended(
                 preset=ending.lane.preset,
@@ -98,8 +99,6 @@ class Endings:
                 code=ending.code,
                 seconds=ending.seconds,
             )
-            if ending.state is JobState.COMPLETED:
-                unit.run_times.add_of(ending.job_id)
             if ending.price:
                 settle(unit, ending.job_id, ending.state)
                 failpoint("ending.settled")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloud.errors import NotFound
-from cloud.repositories.claims import Claim, Workplace
+from cloud.repositories.attempt import Claim, Workplace
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName
 from cloud.services.callers import Caller, Scope

@@ -13,6 +13,7 @@ __all__ = ["ATTEMPTS", "IDEMPOTENCY_KEYS", "JOBS", "LANES", "OUTPUTS"]
 
 _QUEUED = text("state = 'queued'")
 _RUNNING = text("state IN ('processing', 'saving')")
+_SUSPECT = text("state = 'queued' AND alone")
 _LEFT = text("state = 'queued' AND server IS NOT NULL")
 _GIVEN_UP = text("\"end\" IN ('broken_off', 'lost', 'released') AND server IS NOT NULL")
 _EXPIRING = text("state = 'queued' AND expires_at IS NOT NULL")
@@ -37,6 +38,7 @@ class JobRow(SQLModel, table=True):
         ),
         Index("ix_jobs_lease", "lease_until", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
         Index("ix_jobs_worker", "worker", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
+        Index("ix_jobs_suspect", "pool", postgresql_where=_SUSPECT, sqlite_where=_SUSPECT),
         Index("ix_jobs_left", "server", postgresql_where=_LEFT, sqlite_where=_LEFT),
         Index("ix_jobs_running", "account_id", postgresql_where=_RUNNING, sqlite_where=_RUNNING),
         Index("ix_jobs_expiry", "expires_at", postgresql_where=_EXPIRING, sqlite_where=_EXPIRING),

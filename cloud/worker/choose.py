@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from cloud.repositories.lanes import Backlog, LaneHead
 
-__all__ = ["Residency", "choose_lane"]
+__all__ = ["Residency", "choose_lane", "how_many"]
 
+_SHARE = 4
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -39,6 +40,14 @@ def choose_lane(backlog: Backlog, *, residency: Residency = Residency(), servers
     urgent = [lane for lane in backlog.lanes if lane.priority == top]
     owed = _owed(urgent, backlog, servers)
     return min(_kept_with(owed or urgent, residency), key=lambda lane: _turn(lane, backlog))
+
+
+def how_many(lane: LaneHead, backlog: Backlog, *, room: int) -> int:
+    """Of the lane that was chosen, at once. One at a time while other accounts wait too, and never so many
+    that other workers, who hear the same bell, find none."""
+    if any(other.account_id != lane.account_id for other in backlog.lanes):
+        return 1
+    return max(1, min(room, lane.waiting // _SHARE))
 
 
 def _owed(lanes: list[LaneHead], backlog: Backlog, servers: int) -> list[LaneHead]:

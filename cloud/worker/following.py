@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import assert_never
 
-from cloud.repositories.claims import AttemptRef, Claim
+from cloud.repositories.attempt import AttemptRef, Claim
 from cloud.services.attempts import Attempts
+from cloud.worker.clerk import Clerk
 from cloud.worker.hang import EngineHung, RunTimedOut
 from cloud.worker.passing import PassingEvent, PassingEvents, thinned
 from cloud.worker.persisting import persisted
@@ -34,12 +35,15 @@ __all__ = ["Course", "RunFollower"]
 @dataclass(slots=True)
 class Course:
     """How far an attempt got, in readings of time.monotonic(). Its start is told once, also where it
-    first finds only the trace of a run. `ended`: its end is written, and only tidying is left."""
+    first finds only the trace of a run. `ending`: its end is being written; `ended`: it is, and only
+    what the run left at its engine is to be tidied."""
 
     begun_at: float | None = None
     first_progress_at: float | None = None
     hung: bool = False
+    ending: bool = False
     ended: bool = False
+    untidied: Ticket | None = None
 
     @property
     def to_progress_s(self) -> float | None:
@@ -56,12 +60,14 @@ class RunFollower:
         *,
         seat: Seat,
         attempts: Attempts,
+        clerk: Clerk,
         tell: Callable[[Claim, PassingEvent], Awaitable[None]],
         hang_s: float,
     ) -> None:
         self._seat = seat
         self._engine = seat.engine
         self._attempts = attempts
+        self._clerk = clerk
         self._tell = tell
         self._hang_s = hang_s
 
@@ -108,7 +114,7 @@ class RunFollower:
                     if not isinstance(event, TerminalEvent):
                         limit.reschedule(asyncio.get_running_loop().time() + limit_s)
                     await persisted(
-                        lambda: self._attempts.mark_running(
+                        lambda: self._clerk.mark_running(
                             claim.ref, engine=self._engine.name, server=self._seat.server
                         )
                     )

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from cloud.clients.blob import BlobStore, artifact_key
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.jobs import InputName
 from cloud.services.recipes import Making, making_of
 from shared.comfy.graph import parse_graph

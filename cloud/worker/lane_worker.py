@@ -11,18 +11,19 @@ import structlog
 from cloud.clients.queue import Bell, Queue, Waiter
 from cloud.clients.telemetry import report, span
 from cloud.errors import Fenced
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
 from cloud.repositories.standing import Scene
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.residency import alike_to
 from cloud.services.waiting import Waiting
-from cloud.worker.choose import choose_lane
+from cloud.worker.choose import choose_lane, how_many
 from cloud.worker.following import Course
 from cloud.worker.lease import LeaseLost, under_lease
 from cloud.worker.run import AttemptRunner
 from cloud.worker.seat import Seat, can_run
 from cloud.worker.signals import Reason, Signals
+from cloud.worker.solitude import Solitude
 from cloud.worker.watch import Switches, Watch
 from shared.engines.base import Capabilities, EngineUnavailable, RunLost
 from shared.errors import TransientError
@@ -47,6 +48,7 @@ class LaneWorker:
         runner: AttemptRunner,
         attempts: Attempts,
         waiting: Waiting,
+        solitude: Solitude,
         rules: AttemptRules,
         queue: Queue,
         presets: Mapping[str, Preset],
@@ -60,6 +62,7 @@ class LaneWorker:
         self._runner = runner
         self._attempts = attempts
         self._waiting = waiting
+        self._solitude = solitude
         self._rules = rules
         self._queue = queue
         self._presets = presets
@@ -93,24 +96,52 @@ class LaneWorker:
             ringing = asyncio.create_task(_ring_at(stop, bell), name="stop-bell")
             try:
                 while not stop.is_set():
-                    if not await self._claimed_one():
+                    if not await self._claimed_some():
                         await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
                 self._bell = None
+                self._solitude.declined(self._seat.name)
                 await self._drain()
             finally:
+                self._solitude.declined(self._seat.name)
                 await _cancelled(ringing, *self._running)
 
-    async def _claimed_one(self) -> bool:
-        if len(self._running) >= self._watch.room_for_left:
+    async def _claimed_some(self) -> bool:
+        room = self._watch.room_for_left - len(self._running)
+        if room <= 0:
             return False
         try:
             since = asyncio.get_running_loop().time()
-            claim = await self._claim()
+            suspect = await self._claimed_suspect()
+            if suspect is None and self._solitude.is_wanted:
+                return False
+            claims = await self._claim(room) if suspect is None else (suspect,)
         except TransientError as error:
             _log.warning("no_claim", error=error.code, seat=self._seat.name)
             return False
-        if claim is None:
-            return False
+        for claim in claims:
+            self._begin(claim, since)
+        return bool(claims)
+
+    async def _claimed_suspect(self) -> Claim | None:
+        """If one has waited for too long, and this worker has become free for it."""
+        if not self._watch.room:
+            self._solitude.declined(self._seat.name)
+            return None
+        lanes = await self._solitude.lanes(self._seat.name, self._seat.pools, self._able)
+        if not lanes or not self._solitude.is_there:
+            return None
+        for lane in lanes:
+            claim = await self._attempts.claim(lane, worker=self._name, server=self._seat.server)
+            if claim is not None:
+                return claim
+        self._solitude.declined(self._seat.name)
+        return None
+
+    async def _able(self, lanes: tuple[Lane, ...]) -> tuple[Lane, ...]:
+        capabilities = await self._watch.capabilities()
+        return tuple(lane for lane in lanes if self._can_run(lane, capabilities))
+
+    def _begin(self, claim: Claim, since: float) -> None:
         failpoint("attempt.claimed")
         is_cold = self._watch.hold(claim.lane.preset)
         signals = Signals()
@@ -118,31 +149,34 @@ class LaneWorker:
             self._see_through(claim, signals, since, is_cold=is_cold), name=f"attempt-{claim.ref.job_id}"
         )
         self._running[task] = signals
+        self._solitude.begun()
         task.add_done_callback(self._ended)
-        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
+        self._solitude.ended()
         self.ring()
 
-    async def _claim(self) -> Claim | None:
+    async def _claim(self, room: int) -> tuple[Claim, ...]:
         """Raises EngineUnavailable while nothing can be run here, and the database's troubles."""
         server = self._seat.server
         if server is None:
-            return await self._claim_from(await self._attempts.backlog(self._seat.pools), 1)
+            return await self._claim_from(await self._attempts.backlog(self._seat.pools), 1, room=room)
         left = await self._attempts.claim_left(server, worker=self._name)
-        if left is not None or len(self._running) >= self._watch.room:
-            return left
+        if left is not None:
+            return (left,)
+        if len(self._running) >= self._watch.room:
+            return ()
         scene = await self._attempts.scene(self._seat.pools)
         mine = next((standing.jobs for standing in scene.servers if standing.server.name == server), 0)
         if max(mine, len(self._running)) >= self._watch.room:
-            return None
-        claim = await self._claim_at(server, scene)
-        if claim is None and not self._running:
+            return ()
+        claims = await self._claim_at(server, scene)
+        if not claims and not self._running:
             await self._ask_back(server, scene)
-        return claim
+        return claims
 
-    async def _claim_at(self, server: str, scene: Scene) -> Claim | None:
+    async def _claim_at(self, server: str, scene: Scene) -> tuple[Claim, ...]:
         others = [standing for standing in scene.servers if standing.server.name != server]
         lanes = scene.backlog.lanes
         if len(self._running) >= self._seat.runs_at_once:
@@ -171,19 +205,22 @@ class LaneWorker:
         servers: int,
         elsewhere: frozenset[str] = frozenset(),
         alike: Switches = (),
-    ) -> Claim | None:
+        *,
+        room: int = 1,
+    ) -> tuple[Claim, ...]:
         """A lane whose jobs others took meanwhile, or may not be taken here, is passed over."""
         lanes = await self._runnable(backlog.lanes)
         for _ in range(_CLAIMS_AT_ONCE):
             residency = self._watch.residency(lanes, elsewhere, alike)
             lane = choose_lane(replace(backlog, lanes=lanes), residency=residency, servers=servers)
             if lane is None:
-                return None
-            claim = await self._attempts.claim(lane, worker=self._name, server=self._seat.server)
-            if claim is not None:
-                return claim
+                return ()
+            most = how_many(lane, replace(backlog, lanes=lanes), room=room)
+            claims = await self._attempts.claim_some(lane, most, worker=self._name, server=self._seat.server)
+            if claims:
+                return claims
             lanes = tuple(other for other in lanes if other is not lane)
-        return None
+        return ()
 
     async def _ask_back(self, server: str, scene: Scene) -> None:
         """Here is nothing to do, while elsewhere a job may wait behind another."""
@@ -225,10 +262,10 @@ class LaneWorker:
         ):
             try:
                 await self._under_lease(claim, signals, course, since)
+                await self._runner.tidy(course)
             except (Fenced, LeaseLost) as error:
-                if not course.ended:
-                    _log.warning("attempt_taken_away", error=error.code)
-                    return
+                _log.warning("attempt_taken_away", error=error.code)
+                return
             except (EngineUnavailable, RunLost) as error:
                 _log.warning("engine_let_down", error=error.code, message=error.message)
                 if Reason.LOST not in signals:
@@ -255,6 +292,7 @@ class LaneWorker:
                 lease_s=self._rules.lease.total_seconds(),
                 since=since,
                 cancels=cancels,
+                is_ending=lambda: course.ending,
             )
 
     async def _drain(self) -> None:

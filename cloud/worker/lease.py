@@ -39,16 +39,20 @@ async def under_lease(
     lease_s: float,
     since: float,
     cancels: Waiter,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> _T:
     """The result of `work`, which is told by the signals what the database wants of it.
 
-    `since` is the loop's time before the lease was taken. Raises LeaseLost, after `work` was
+    `since` is the loop's time before the lease was taken. While `work` writes its end, that may be why
+    the lease is gone, and the write itself finds out. Raises LeaseLost, after `work` was
     cancelled, when the lease is gone or was not renewed in time.
     """
     fence = asyncio.timeout_at(since + _FENCE * lease_s)
     try:
         async with fence:
-            beating = asyncio.create_task(_beat(renew, lease_s, cancels, fence, signals), name="heartbeat")
+            beating = asyncio.create_task(
+                _beat(renew, lease_s, cancels, fence, signals, is_ending), name="heartbeat"
+            )
             try:
                 return await work(signals)
             finally:
@@ -66,6 +70,7 @@ async def _beat(
     cancels: Waiter,
     fence: asyncio.Timeout,
     signals: Signals,
+    is_ending: Callable[[], bool],
 ) -> None:
     clock = asyncio.get_running_loop().time
     pause_s = lease_s / _BEATS_PER_LEASE
@@ -81,7 +86,8 @@ async def _beat(
         pause_s = lease_s / _BEATS_PER_LEASE
         match order:
             case Order.STOP:
-                fence.reschedule(clock())
+                if not is_ending():
+                    fence.reschedule(clock())
                 return
             case Order.CANCEL:
                 signals.give(Reason.UNWANTED)

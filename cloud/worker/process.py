@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -13,10 +14,11 @@ from cloud.clients.broadcast import Broadcast, Message
 from cloud.clients.queue import Queue
 from cloud.clients.restart_hook import RestartHook
 from cloud.factory import Factory, ProcessContext
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.leading import Leading
 from cloud.services.waiting import Waiting
+from cloud.worker.clerk import Clerk
 from cloud.worker.fleet import Fleet
 from cloud.worker.following import RunFollower
 from cloud.worker.inputs import InputFiles
@@ -27,6 +29,7 @@ from cloud.worker.saving import OutputSaver
 from cloud.worker.seat import Seat
 from cloud.worker.seats import open_seats
 from cloud.worker.server_watch import WatchRules
+from cloud.worker.solitude import Solitude
 from cloud.worker.watch import LocalWatch, Watch
 from shared.api.events import event_text
 from shared.ids import new_id
@@ -87,17 +90,18 @@ async def run_worker(
     restart: RestartHook | None = None,
 ) -> None:
     """Returns once `stop` is set and every attempt has ended or was given back."""
-
-    async def tell(claim: Claim, event: PassingEvent) -> None:
-        await broadcast.publish(_message(claim, event))
+    tell = partial(_tell, broadcast)
+    clerk = Clerk(attempts)
+    solitude = Solitude(attempts=attempts, lease_s=rules.lease.total_seconds())
 
     def lane_worker(seat: Seat, watch: Watch, seat_grace_s: float) -> LaneWorker:
         runner = AttemptRunner(
             seat=seat,
             attempts=attempts,
+            clerk=clerk,
             inputs=InputFiles(blobs=blobs, presets=presets),
             saver=OutputSaver(blobs=blobs),
-            follower=RunFollower(seat=seat, attempts=attempts, tell=tell, hang_s=hang_s),
+            follower=RunFollower(seat=seat, attempts=attempts, clerk=clerk, tell=tell, hang_s=hang_s),
         )
         return LaneWorker(
             name=name,
@@ -106,6 +110,7 @@ async def run_worker(
             runner=runner,
             attempts=attempts,
             waiting=waiting,
+            solitude=solitude,
             rules=rules,
             queue=queue,
             presets=presets,
@@ -126,7 +131,7 @@ async def run_worker(
         grace_s=grace_s,
         make=lane_worker,
     )
-    async with asyncio.TaskGroup() as group:
+    async with clerk.at_work(), asyncio.TaskGroup() as group:
         group.create_task(fleet.work(stop), name="fleet")
         for seat in seats:
             lanes = lane_worker(seat, LocalWatch(seat.engine, capacity=seat.runs_at_once + 1), grace_s)
@@ -137,6 +142,10 @@ async def run_worker(
 def worker_name() -> str:
     """One per process and start: what dies together bears one name."""
     return f"{socket.gethostname()[:50]}:{os.getpid()}:{new_id()[:8]}"
+
+
+async def _tell(broadcast: Broadcast, claim: Claim, event: PassingEvent) -> None:
+    await broadcast.publish(_message(claim, event))
 
 
 def _message(claim: Claim, event: PassingEvent) -> Message:

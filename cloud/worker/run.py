@@ -11,8 +11,9 @@ import structlog
 
 from cloud.clients.telemetry import report
 from cloud.errors import Fenced, is_exhaustion
-from cloud.repositories.claims import AttemptRef, Claim
+from cloud.repositories.attempt import AttemptRef, Claim
 from cloud.services.attempts import Attempts
+from cloud.worker.clerk import Clerk
 from cloud.worker.following import Course, RunFollower
 from cloud.worker.hang import EngineHung, RunTimedOut
 from cloud.worker.inputs import InputFiles
@@ -44,6 +45,7 @@ class AttemptRunner:
         *,
         seat: Seat,
         attempts: Attempts,
+        clerk: Clerk,
         inputs: InputFiles,
         saver: OutputSaver,
         follower: RunFollower,
@@ -51,12 +53,13 @@ class AttemptRunner:
         self._seat = seat
         self._engine = seat.engine
         self._attempts = attempts
+        self._clerk = clerk
         self._inputs = inputs
         self._saver = saver
         self._follower = follower
 
     async def run(self, claim: Claim, signals: Signals, course: Course) -> None:
-        """Returns once the attempt has ended or was given back.
+        """Returns once the attempt has ended or was given back; what is left then is to be tidied.
 
         Raises EngineUnavailable or RunLost after giving it back for that, and Fenced when it was no
         longer ours.
@@ -89,6 +92,11 @@ class AttemptRunner:
             _log.exception("attempt_broken", job=ref.job_id, attempt=ref.number)
             message = "something went wrong on our side; try it again later"
             await persisted(lambda: self._fail(ref, "internal", message, retryable=True))
+
+    async def tidy(self, course: Course) -> None:
+        """Once the end is written, which needs no lease any more."""
+        if course.untidied is not None:
+            await self._forget(course.untidied)
 
     async def _run(self, claim: Claim, signals: Signals, course: Course) -> None:
         ticket = self._left_behind(claim)
@@ -128,7 +136,7 @@ class AttemptRunner:
     async def _store(self, ref: AttemptRef, ticket: Ticket) -> None:
         seat = self._seat
         await persisted(
-            lambda: self._attempts.store_ticket(ref, ticket, server=seat.server, version=seat.version)
+            lambda: self._clerk.store_ticket(ref, ticket, server=seat.server, version=seat.version)
         )
 
     async def _see_through(
@@ -143,29 +151,32 @@ class AttemptRunner:
             await self._follower.call_off(ticket)
             failpoint("attempt.timed_out")
             late = (error.code, error.message)
+            course.ending = True
             await persisted(lambda: self._fail(claim.ref, *late, retryable=True))
-            course.ended = True
-            await self._forget(ticket)
+            course.ended, course.untidied = True, ticket
             return
         match end:
             case Completed():
-                await self._complete(claim.ref, claim, ticket, end)
+                await self._complete(claim.ref, claim, ticket, end, course)
             case Failed():
+                course.ending = True
                 await self._failed(claim, end)
             case Cancelled() | Expired():
                 if left and not signals.any():
                     await self._forget(ticket)
                     raise RunLost("the run was stopped", run=ticket.run_id)
+                course.ending = True
                 await self._stopped(claim, signals)
             case _:
                 assert_never(end)
-        course.ended = True
-        await self._forget(ticket)
+        course.ended, course.untidied = True, ticket
 
-    async def _complete(self, ref: AttemptRef, claim: Claim, ticket: Ticket, end: Completed) -> None:
+    async def _complete(
+        self, ref: AttemptRef, claim: Claim, ticket: Ticket, end: Completed, course: Course
+    ) -> None:
         failpoint("attempt.run_ended")
         unchanged = self._saver.unchanged(self._engine, end.outputs)
-        await persisted(lambda: self._attempts.begin_saving(ref, unchanged))
+        await persisted(lambda: self._clerk.begin_saving(ref, unchanged))
         failpoint("attempt.saving")
 
         async def announce(output: Output) -> None:
@@ -177,7 +188,8 @@ class AttemptRunner:
         ]
         failpoint("attempt.saved")
         making = self._inputs.making(claim)
-        await persisted(lambda: self._attempts.complete(ref, stored, making=making))
+        course.ending = True
+        await persisted(lambda: self._clerk.complete(ref, stored, making=making))
         failpoint("attempt.completed")
 
     async def _failed(self, claim: Claim, end: Failed) -> None:

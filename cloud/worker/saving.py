@@ -11,7 +11,7 @@ from tenacity.wait import wait_random_exponential
 
 from cloud.clients.blob import BlobStore, BlobUnavailable, artifact_key
 from cloud.clients.stripping import CLEANED_TYPES, copy_without_texts
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from shared.engines.base import Engine, OutputRejected, Ticket
 from shared.failpoints import failpoint
 from shared.files import digest_file, staged_file

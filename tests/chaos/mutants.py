@@ -40,16 +40,16 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "no fence",
-        "cloud/repositories/claims.py",
-        "_J.id == ref.job_id, _J.attempt == ref.number, _J.state.in_(states)",
-        "_J.id == ref.job_id, _J.state.in_(states)",
+        "cloud/repositories/holding.py",
+        "_J.id == given.c.job_id, _J.attempt == given.c.attempt, in_states(states)",
+        "_J.id == given.c.job_id, in_states(states)",
         (f"{_SERVICES}/test_attempts.py::test_zombie_can_do_nothing",),
     ),
     Mutant(
         "no compare-and-set",
-        "cloud/repositories/claims.py",
-        "_J.id == ref.job_id, _J.attempt == ref.number, _J.state.in_(states)",
-        "_J.id == ref.job_id, _J.attempt == ref.number",
+        "cloud/repositories/holding.py",
+        "_J.id == given.c.job_id, _J.attempt == given.c.attempt, in_states(states)",
+        "_J.id == given.c.job_id, _J.attempt == given.c.attempt",
         (f"{_FAULTS}/test_ends.py::test_attempt_that_has_ended_ends_only_once",),
     ),
     Mutant(
@@ -139,11 +139,11 @@ MUTANTS = (
     Mutant(
         "no fence on artifact rows",
         "cloud/services/attempts.py",
-        "held = _still(unit.claims.end(ref, JobState.COMPLETED, AttemptEnd.COMPLETED), ref)",
-        """held = unit.claims.end(ref, JobState.COMPLETED, AttemptEnd.COMPLETED)
-            if held is None:
-                unit.claims.add_outputs(ref, outputs)
-                return""",
+        "                self._add_outputs(unit, job, made[ref])\n",
+        """                self._add_outputs(unit, job, made[ref])
+            for ref in set(made) - set(held):
+                unit.claims.add_outputs(ref, made[ref].outputs)
+""",
         (f"{_FAULTS}/test_ends.py::test_zombie_leaves_no_outputs",),
     ),
     Mutant(
@@ -155,9 +155,9 @@ MUTANTS = (
     ),
     Mutant(
         "heartbeat that renews nothing",
-        "cloud/repositories/claims.py",
-        "return self._update(ref, _RUNNING, lease_until=self._clock.now(lease))",
-        "return self._update(ref, _RUNNING, attempt=_J.attempt)",
+        "cloud/repositories/holding.py",
+        "renew=_held(given, RUNNING, lease_until=LATER)",
+        "renew=_held(given, RUNNING, lease_until=func.coalesce(_J.lease_until, LATER))",
         (f"{_SERVICES}/test_attempts.py::test_heartbeats_keep_the_reaper_away",),
     ),
     Mutant(

@@ -1,10 +1,12 @@
-"""`python -m tests.support.null_worker`: a worker whose engine does nothing, to see what the rest costs.
+"""`python -m tests.support.null_worker [--hold]`: a worker whose engine does nothing, to see what the rest
+costs; or does not even end it, for jobs that are to lose their worker.
 
 Its settings are those of any process; a line on its output says that it is there.
 """
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -29,7 +31,10 @@ _AT_ONCE = 16
 
 
 class NullEngine:
-    """Completes whatever it is given at once, without outputs."""
+    """Completes whatever it is given at once, without outputs, unless it `holds`."""
+
+    def __init__(self, *, holds: bool = False) -> None:
+        self._holds = holds
 
     @property
     def name(self) -> str:
@@ -48,6 +53,8 @@ class NullEngine:
     async def follow(self, ticket: Ticket) -> AsyncIterator[JobEvent]:
         now = datetime.now(UTC)
         yield Started(job_id=ticket.job_id, attempt=ticket.attempt, at=now, engine=self.name)
+        if self._holds:
+            await asyncio.Event().wait()
         yield Completed(job_id=ticket.job_id, attempt=ticket.attempt, at=now, outputs=())
 
     async def cancel(self, ticket: Ticket) -> None:
@@ -81,7 +88,8 @@ async def _work() -> None:
 
 async def _worked(context: ProcessContext, stop: asyncio.Event) -> None:
     factory, settings = Factory(context), context.settings
-    seat = Seat(engine=NullEngine(), pools=frozenset({BUILTIN_POOL}), runs_at_once=_AT_ONCE)
+    engine = NullEngine(holds="--hold" in sys.argv[1:])
+    seat = Seat(engine=engine, pools=frozenset({BUILTIN_POOL}), runs_at_once=_AT_ONCE)
     await run_worker(
         name=worker_name(),
         seats=[seat],

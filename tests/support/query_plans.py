@@ -40,7 +40,7 @@ def _heard(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
     sent: list[tuple[str, Any]] = []
 
     def hear(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        sent.append((statement, parameters))
+        sent.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
 
     event.listen(connection, "before_cursor_execute", hear)
     try:

@@ -3,7 +3,7 @@
 import pytest
 
 from cloud.errors import Fenced
-from cloud.repositories.claims import AttemptRef
+from cloud.repositories.attempt import AttemptRef
 from cloud.repositories.database import Database
 from shared.jobs.events import Completed
 from shared.jobs.state import JobState

@@ -24,7 +24,7 @@ def _frozen_in_a_claim(url: str, lane: Lane) -> Iterator[None]:
     taken, thawed = threading.Event(), threading.Event()
 
     def claim(unit: Unit) -> None:
-        assert unit.claims.claim_oldest(lane, "frozen", timedelta(seconds=30)) is not None
+        assert unit.claims.claim_oldest(lane, "frozen", timedelta(seconds=30))
         unit.lanes.leave(lane)
         taken.set()
         thawed.wait(60)

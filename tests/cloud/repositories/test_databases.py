@@ -84,7 +84,7 @@ async def test_claim_finds_its_job_by_the_lane_index(database: Database) -> None
 
     def claim(unit: Unit) -> None:
         event.listen(unit.connection, "before_cursor_execute", note)
-        assert unit.claims.claim_oldest(lane, "w", timedelta(seconds=30)) is not None
+        assert unit.claims.claim_oldest(lane, "w", timedelta(seconds=30))
 
     def note(_connection: object, _cursor: object, sql: str, values: tuple[object, ...], *_: object) -> None:
         statements.append((sql, values))

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloud.repositories.claims import AttemptRef
+from cloud.repositories.attempt import AttemptRef
 from cloud.repositories.database import Database
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
@@ -34,10 +34,13 @@ ASKED: dict[str, Callable[[Unit], object]] = {
     "standing": lambda unit: unit.standing.of_pools(["comfy"]),
     "behind": lambda unit: unit.standing.behind(["comfy"], "one"),
     "claim": lambda unit: unit.claims.claim_oldest(LANE, "w", LEASE),
+    "claim several": lambda unit: unit.claims.claim_oldest(LANE, "w", LEASE, most=5),
     "claim for a server": lambda unit: unit.claims.claim_oldest(LANE, "w", LEASE, server="one"),
     "claim what was left": lambda unit: unit.claims.claim_left("one", "w", LEASE),
     "leave": lambda unit: unit.lanes.leave(LANE),
     "renew": lambda unit: unit.claims.renew(REF, LEASE),
+    "suspects": lambda unit: unit.claims.suspects(["comfy"], LEASE),
+    "held up": lambda unit: unit.claims.held_up([ACCOUNT]),
     "lost": lambda unit: unit.claims.lost(100),
     "at work": lambda unit: unit.claims.at_work(ACCOUNT),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.services.plans import Plan, entitlements_of
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.api import BASE, PRESET, Api, Client, open_api, settings_for

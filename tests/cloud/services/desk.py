@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cloud.clients.queue import LocalQueue
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane, LaneHead

@@ -8,9 +8,9 @@ import pytest
 
 from cloud.clients.queue import Bell
 from cloud.errors import Fenced
-from cloud.repositories.claims import AttemptRef
+from cloud.repositories.attempt import AttemptRef, NewTicket
 from cloud.repositories.database import Database
-from cloud.services.attempts import AttemptRules, Order
+from cloud.services.attempts import AttemptRules, Made, Order, Place
 from shared.engines.base import Ticket
 from shared.jobs.events import (
     Cancelled,
@@ -144,6 +144,53 @@ async def test_zombie_can_do_nothing(desk: Desk) -> None:
     assert (await desk.job(account, job_id)).state is JobState.PROCESSING
     assert await desk.events(account) == events
     assert await desk.attempts.heartbeat(live) is Order.GO_ON
+
+
+async def test_zombie_among_others_is_the_only_one_that_can_do_nothing(desk: Desk) -> None:
+    account = await desk.account()
+    lost, *rest = await desk.jobs(account, 3)
+    zombie = (await desk.claim("w1")).ref
+    desk.let_leases_run_out()
+    await desk.attempts.reap()
+    [lane] = await desk.lanes()
+    live = {claim.ref for claim in await desk.attempts.claim_some(lane, 3, worker="w2")}
+    mine = {ref for ref in live if ref.job_id in rest}
+    together = [*mine, zombie]
+
+    tickets = [NewTicket(ref=ref, engine="builtin", server=None, ticket="t") for ref in together]
+    assert set(await desk.attempts.store_tickets(tickets)) == mine
+    place = Place("builtin", None)
+    assert set(await desk.attempts.mark_all_running(dict.fromkeys(together, place))) == mine
+    assert set(await desk.attempts.begin_saving_all(dict.fromkeys(together, ()))) == mine
+    assert set(await desk.attempts.complete_all(dict.fromkeys(together, Made((PICTURE,), None)))) == mine
+
+    jobs = {job_id: await desk.job(account, job_id) for job_id in (lost, *rest)}
+    assert {job_id: job.state for job_id, job in jobs.items()} == {
+        lost: JobState.PROCESSING,
+        **dict.fromkeys(rest, JobState.COMPLETED),
+    }
+    told = Counter((type(event), event.job_id) for event in await desk.events(account))
+    assert {told[Completed, job_id] for job_id in rest} == {1}
+    assert told[Started, lost] == 0
+
+
+async def test_a_suspect_is_claimed_alone(desk: Desk) -> None:
+    account = await desk.account()
+    await desk.jobs(account, 5)
+    [lane] = await desk.lanes()
+    for ref in [claim.ref for claim in await desk.attempts.claim_some(lane, 2, worker="w1")]:
+        await desk.attempts.mark_running(ref, engine="builtin")
+    desk.let_leases_run_out()
+    assert await desk.attempts.reap() == 2
+
+    [suspect] = await desk.attempts.claim_some(lane, 5, worker="w2")
+    assert suspect.alone
+    assert await desk.attempts.claim_some(lane, 5, worker="w2") == ()
+    [other] = await desk.attempts.claim_some(lane, 5, worker="w3")
+    assert other.alone
+    rest = await desk.attempts.claim_some(lane, 5, worker="w4")
+    assert [claim.alone for claim in rest] == [False] * 3
+    assert await desk.lanes() == ()
 
 
 async def test_heartbeats_keep_the_reaper_away(desk: Desk) -> None:

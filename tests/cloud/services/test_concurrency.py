@@ -2,6 +2,7 @@
 
 import asyncio
 
+from cloud.clients.queue import Bell
 from cloud.repositories.database import Database
 from cloud.services.plans import Plan, entitlements_of
 from tests.cloud.services.desk import POOL, Desk
@@ -30,6 +31,19 @@ async def test_many_claims_at_once_stay_within_the_plan(database: Database) -> N
     assert {job.attempt for job in jobs} == {1}
 
 
+async def test_where_not_all_have_room_one_is_taken(database: Database) -> None:
+    desk = Desk(database)
+    account = await _account(desk, Plan.FREE)
+    await desk.jobs(account, MOST + 5)
+    [lane] = await desk.lanes()
+
+    [first] = await desk.attempts.claim_some(lane, MOST + 1, worker="w1")
+    assert first.ref.number == 1
+    rest = await desk.attempts.claim_some(lane, MOST - 1, worker="w1")
+    assert len(rest) == MOST - 1
+    assert await desk.attempts.claim_some(lane, 2, worker="w1") == ()
+
+
 async def test_end_of_one_makes_room_for_the_next(database: Database) -> None:
     desk = Desk(database)
     account = await _account(desk, Plan.FREE)
@@ -42,6 +56,21 @@ async def test_end_of_one_makes_room_for_the_next(database: Database) -> None:
     [lane] = await desk.lanes()
     assert lane.waiting == 1
     assert (await desk.claim()).ref.number == 1
+
+
+async def test_end_of_one_calls_those_who_could_take_none(database: Database) -> None:
+    desk = Desk(database)
+    account = await _account(desk, Plan.FREE)
+    await desk.jobs(account, MOST + 1)
+    *others, full = [(await desk.claim()).ref for _ in range(MOST)]
+
+    with desk.queue.listen(Bell.JOBS) as bell:
+        await desk.attempts.fail(full, code="x", message="x", retryable=False)
+        assert await bell.wait(0)
+        await desk.claim()
+        for ref in others:  # nothing waits any more
+            await desk.attempts.fail(ref, code="x", message="x", retryable=False)
+        assert not await bell.wait(0)
 
 
 async def test_account_at_its_limit_holds_up_nobody(database: Database) -> None:

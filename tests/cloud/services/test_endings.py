@@ -8,7 +8,7 @@ import pytest
 
 from cloud.clients.queue import LocalQueue
 from cloud.errors import Fenced
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.credits import EntryKind
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import NewJob

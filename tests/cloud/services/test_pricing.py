@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
 from cloud.repositories.run_times import RunTime
 from cloud.repositories.servers import NewServer, ServerFacts

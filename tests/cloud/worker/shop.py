@@ -19,7 +19,7 @@ from cloud.clients.restart_hook import RestartHook
 from cloud.clients.secret_box import SecretBox
 from cloud.errors import Fenced
 from cloud.repositories.artifacts import ArtifactFacts
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
@@ -34,6 +34,7 @@ from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
 from cloud.services.servers import Servers
 from cloud.services.waiting import Waiting
+from cloud.worker.clerk import Clerk
 from cloud.worker.following import Course, RunFollower
 from cloud.worker.inputs import InputFiles
 from cloud.worker.passing import PassingEvent
@@ -44,6 +45,7 @@ from cloud.worker.seat import Seat
 from cloud.worker.server_watch import WatchRules
 from cloud.worker.signals import Reason, Signals
 from shared.api.servers import Server, ServerRequest
+from shared.engines.base import Engine
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.errors import JsonValue
@@ -132,7 +134,7 @@ class Shop:
     @contextlib.asynccontextmanager
     async def worker(
         self,
-        engine: BuiltinEngine | None = None,
+        engine: Engine | None = None,
         *,
         name: str | None = None,
         grace_s: float = 10.0,
@@ -288,18 +290,23 @@ class Shop:
             pass
 
         seat = Seat(engine=self.engine("by-hand"), pools=frozenset({"builtin"}), runs_at_once=1)
-        runner = AttemptRunner(
-            seat=seat,
-            attempts=self.attempts,
-            inputs=self.inputs(),
-            saver=OutputSaver(blobs=self.blobs),
-            follower=RunFollower(seat=seat, attempts=self.attempts, tell=tell, hang_s=30),
-        )
         signals = Signals()
         if unwanted:
             signals.give(Reason.UNWANTED)
-        with contextlib.suppress(Fenced):
-            await runner.run(claim, signals, Course())
+        clerk = Clerk(self.attempts)
+        async with clerk.at_work():
+            runner = AttemptRunner(
+                seat=seat,
+                attempts=self.attempts,
+                clerk=clerk,
+                inputs=self.inputs(),
+                saver=OutputSaver(blobs=self.blobs),
+                follower=RunFollower(seat=seat, attempts=self.attempts, clerk=clerk, tell=tell, hang_s=30),
+            )
+            course = Course()
+            with contextlib.suppress(Fenced):
+                await runner.run(claim, signals, course)
+                await runner.tidy(course)
 
     def move_clock(self, by: timedelta) -> None:
         self.database.clock_offset += by

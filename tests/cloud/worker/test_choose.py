@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.repositories.lanes import Backlog, LaneHead
-from cloud.worker.choose import Residency, choose_lane
+from cloud.worker.choose import Residency, choose_lane, how_many
 from tests.support.fleet_simulation import Arrival, simulated
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -134,3 +136,16 @@ def test_a_mixed_backlog_is_done_nearly_twice_as_fast_as_in_its_order() -> None:
     ours = max(job.ended_at for job in simulated(mixed, servers=2, run_s=5.0, switch_s=8.0))
     fifo = max(job.ended_at for job in simulated(mixed, servers=2, run_s=5.0, switch_s=8.0, by_turns=True))
     assert fifo / ours >= 1.8
+
+
+@pytest.mark.parametrize(
+    ("waiting", "room", "taken"), [(1, 9, 1), (3, 9, 1), (20, 9, 5), (1000, 9, 9), (1000, 1, 1)]
+)
+def test_many_are_taken_at_once_where_many_wait(waiting: int, room: int, taken: int) -> None:
+    lane = replace(_lane(), waiting=waiting)
+    assert how_many(lane, Backlog((lane,)), room=room) == taken
+
+
+def test_accounts_take_turns_one_by_one() -> None:
+    lane = replace(_lane("a"), waiting=1000)
+    assert how_many(lane, Backlog((lane, _lane("b"))), room=9) == 1

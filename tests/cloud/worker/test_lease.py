@@ -19,11 +19,18 @@ def _held(
     renew: Callable[[], Awaitable[Order]],
     *,
     cancels: Waiter | None = None,
+    is_ending: Callable[[], bool] = lambda: False,
 ) -> Any:
     async def hold() -> Any:
         begun = asyncio.get_running_loop().time()
         return await under_lease(
-            work, signals=Signals(), renew=renew, lease_s=LEASE_S, since=begun, cancels=cancels or Waiter()
+            work,
+            signals=Signals(),
+            renew=renew,
+            lease_s=LEASE_S,
+            since=begun,
+            cancels=cancels or Waiter(),
+            is_ending=is_ending,
         )
 
     return run_without_waiting(hold())
@@ -124,3 +131,29 @@ def test_a_timeout_of_the_work_itself_is_no_lost_lease() -> None:
 
     with pytest.raises(TimeoutError, match="its own"):
         _held(work, renew)
+
+
+def test_an_end_that_the_heartbeat_sees_first_is_an_end_all_the_same() -> None:
+    seen = asyncio.Event()
+
+    async def renew() -> Order:
+        seen.set()
+        return Order.STOP
+
+    async def work(_signals: Signals) -> str:
+        await seen.wait()
+        await asyncio.sleep(0.1 * LEASE_S)  # the database's answer is on its way
+        return "ended"
+
+    assert _held(work, renew, is_ending=lambda: True) == "ended"
+
+
+def test_an_end_that_is_not_heard_of_in_time_is_left_to_others() -> None:
+    async def renew() -> Order:
+        return Order.STOP
+
+    work = _Stopped()
+    with pytest.raises(LeaseLost):
+        _held(work, renew, is_ending=lambda: True)
+    assert work.at is not None
+    assert work.at < LEASE_S

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.repositories.claims import Claim
+from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
 from cloud.services.attempts import AttemptRules
 from cloud.services.waiting import NO_SERVER
