@@ -1,4 +1,4 @@
-"""From the bell to a claim, with and without Redis, and from a claim to the end."""
+"""From the bell to a claim, with and without Redis; from a claim to the end; and from a worker's death."""
 
 import asyncio
 import os
@@ -41,6 +41,9 @@ _DEAF = 6
 _JOBS = 1000
 _JOBS_A_SECOND = 200.0
 _HOPS = 200
+_QUICK = {"SAFELIGHT_LEASE_S": "3", "SAFELIGHT_REAP_EVERY_S": "0.5"}
+_DEATHS = 3
+_ORPHANS = 4
 _END_S = 60.0
 
 
@@ -78,17 +81,19 @@ class _Place:
         )
 
     @contextmanager
-    def worker(self) -> Iterator["subprocess.Popen[str]"]:
+    def worker(self, *options: str, **settings: str) -> Iterator["subprocess.Popen[str]"]:
         with subprocess.Popen(
-            [sys.executable, "-m", "tests.support.null_worker"],
-            env=os.environ | self.environment,
+            [sys.executable, "-m", "tests.support.null_worker", *options],
+            env=os.environ | self.environment | settings,
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            yield process
-            process.terminate()
+            try:
+                yield process
+            finally:
+                process.terminate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +144,14 @@ async def _measured(place: _Place) -> list[Figure]:
         with place.worker() as worker:
             await desk.submit()
             await desk.until("state = 'completed'")
-            return [
+            figures = [
                 await _idle(worker.pid),
                 await _bell_to_claim(desk, place),
-                await _claim_to_end(desk),
-                await _deaf(desk, place),
+                *await _claim_to_end(desk, worker.pid),
             ]
+        figures.append(await _recovery(desk, place))
+        with place.worker():
+            return [*figures, await _deaf(desk, place)]
 
 
 async def _bell_to_claim(desk: _Desk, place: _Place) -> Figure:
@@ -165,22 +172,64 @@ async def _bell_to_claim(desk: _Desk, place: _Place) -> Figure:
     )
 
 
-async def _claim_to_end(desk: _Desk) -> Figure:
+async def _claim_to_end(desk: _Desk, pid: int) -> list[Figure]:
     await desk.clear()
+    used = _cpu_s(pid)
     await desk.submit_many(_JOBS)
     await desk.until("state = 'completed'")
     seconds = await desk.rows.fetchval(
         "SELECT extract(epoch FROM max(j.finished_at) - min(a.claimed_at))"
         " FROM jobs j JOIN attempts a ON a.job_id = j.id"
     )
+    used_ms = (_cpu_s(pid) - used) * 1000 / _JOBS
+    commit_ms = await _commits_ms(desk)
+    return [
+        Figure(
+            name=f"claim to completion of a job, {_JOBS} waiting, an engine that does nothing",
+            value=float(seconds) * 1000 / _JOBS,
+            floor=commit_ms,
+            unit="ms",
+            floor_name="one commit of one row",
+            goal_value=1000 / _JOBS_A_SECOND,
+        ),
+        Figure(
+            name="the same, of the worker's processor",
+            value=used_ms,
+            floor=commit_ms,
+            unit="ms",
+            floor_name="one commit of one row",
+            goal_value=1000 / _JOBS_A_SECOND,
+        ),
+    ]
+
+
+async def _recovery(desk: _Desk, place: _Place) -> Figure:
+    """From the death of a worker to the end of each job that it had, one after the other: any of them may
+    have been to blame."""
+    taken: list[float] = []
+    for _ in range(_DEATHS):
+        taken += await _recovered_s(desk, place)
     return Figure(
-        name=f"claim to completion of a job, {_JOBS} waiting, an engine that does nothing",
-        value=float(seconds) * 1000 / _JOBS,
-        floor=await _commits_ms(desk),
-        unit="ms",
-        floor_name="one commit of one row",
-        goal_value=1000 / _JOBS_A_SECOND,
+        name=f"a worker's death to the end of each of its {_ORPHANS} jobs (99 %)",
+        value=statistics.quantiles(taken, n=100)[98],
+        floor=float(_QUICK["SAFELIGHT_LEASE_S"]) + float(_QUICK["SAFELIGHT_REAP_EVERY_S"]),
+        unit="s",
+        floor_name="its lease, and the next look for leases that ran out",
+        goal_ratio=1.5,
     )
+
+
+async def _recovered_s(desk: _Desk, place: _Place) -> list[float]:
+    await desk.clear()
+    with place.worker("--hold", **_QUICK) as doomed:
+        await desk.submit_many(_ORPHANS)
+        await desk.until("started_at IS NOT NULL")
+        with place.worker(**_QUICK):
+            doomed.kill()
+            died_at = await desk.rows.fetchval("SELECT clock_timestamp()")
+            await desk.until("state = 'completed'")
+    rows = await desk.rows.fetch("SELECT finished_at FROM jobs")
+    return [(row["finished_at"] - died_at).total_seconds() for row in rows]
 
 
 async def _deaf(desk: _Desk, place: _Place) -> Figure:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cloud.clients.queue import LocalQueue
 from cloud.migrations.upgrade import migrate_postgres
-from cloud.repositories.claims import AttemptEnd
+from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules, Attempts
