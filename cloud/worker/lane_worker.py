@@ -260,8 +260,10 @@ class LaneWorker:
             ),
             span("attempt", parent=claim.origin.trace, preset=preset, attempt=claim.ref.number),
         ):
+            _log.info("attempt_begun", preset=preset, server=self._seat.server)
             try:
                 await self._under_lease(claim, signals, course, since)
+                _log.info("attempt_over", preset=preset, server=self._seat.server)
                 await self._runner.tidy(course)
             except (Fenced, LeaseLost) as error:
                 _log.warning("attempt_taken_away", error=error.code)

@@ -20,7 +20,7 @@ from shared.jobs.events import Output
 __all__ = ["OutputSaver"]
 
 _TRIES = 5
-_WRITES_PROMPTS = frozenset({"comfy"})  # into what it saves: the graph of the run, for all to read
+_WRITES_PROMPTS = frozenset({"builtin", "comfy"})  # into what it saves: the graph of the run, for all to read
 
 
 class OutputSaver:

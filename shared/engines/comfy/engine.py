@@ -38,6 +38,7 @@ from shared.engines.comfy.tickets import TicketDetails, make_ticket, read_ticket
 from shared.errors import UsageError
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, JobEvent, Output, TerminalEvent
+from shared.logs import request_id
 from shared.media import DEFAULT_INPUT_LIMITS, DEFAULT_OUTPUT_LIMITS, MediaLimits
 
 __all__ = ["ENGINE_NAME", "ComfyEngine"]
@@ -135,7 +136,7 @@ class ComfyEngine:
                 if run.started or self._is_cancelled(ticket, run):
                     return
                 run.is_new = False
-                await self._submit(ticket.run_id, details)
+                await self._submit(ticket, details)
             run.started = True
 
     async def follow(self, ticket: Ticket) -> AsyncGenerator[JobEvent, None]:
@@ -187,8 +188,13 @@ class ComfyEngine:
             await self._client.erase(ticket.run_id)
         await self._spool.forget(ticket.run_id)
 
-    async def _submit(self, run_id: str, details: TicketDetails) -> None:
-        prompt = Prompt(id=run_id, client_id=details.client_id, graph=details.graph)
+    async def _submit(self, ticket: Ticket, details: TicketDetails) -> None:
+        prompt = Prompt(
+            id=ticket.run_id,
+            client_id=details.client_id,
+            graph=details.graph,
+            extra_data={"safelight": {"job": ticket.job_id, "request_id": request_id()}},
+        )
         try:
             await self._client.submit(prompt)
         except PromptRefused as refusal:
