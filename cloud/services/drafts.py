@@ -1,7 +1,7 @@
 """Requests as new jobs: checked, in their lanes, and with their price."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Self
 
@@ -24,7 +24,7 @@ from shared.errors import JsonValue
 from shared.presets.bundle import Preset
 from shared.presets.values import resolve_values
 
-__all__ = ["Drafts", "Item", "Terms", "Wanted", "given_files"]
+__all__ = ["Drafts", "Item", "JobContent", "Terms", "Wanted", "given_files", "new_job"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,19 @@ class Item:
     values: Mapping[str, JsonValue]
     inputs: Mapping[str, tuple[GivenFile, ...]]
     retry_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContent:
+    """What a job is to do. `preset`, `version` and `digest` are a preset's, or what stands there for a
+    raw `graph` (as JSON); `needs` is what of a server's it must find, as text."""
+
+    preset: str
+    needs: str
+    version: str
+    digest: str
+    values: Mapping[str, JsonValue]
+    graph: str | None = None
 
 
 class Drafts:
@@ -145,30 +158,15 @@ class Drafts:
         check_inputs(preset.manifest, item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
         check_urls(item.inputs, self._check_url)
-        place, waits = terms.place, must_fetch(item.inputs)
-        return NewJob(
-            id=item.job_id,
-            lane=Lane(
-                FETCHING_POOL if waits else place.pool,
-                terms.priority,
-                caller.account_id,
-                preset.manifest.id,
-                with_labels(model_choices(preset, resolved), place.labels),
-            ),
-            preset_version=preset.manifest.version,
-            preset_digest=preset.digest,
+        content = JobContent(
+            preset=preset.manifest.id,
+            needs=model_choices(preset, resolved),
+            version=preset.manifest.version,
+            digest=preset.digest,
             values=resolved,
-            inputs=item.inputs,
-            enters=place.pool if waits else None,
-            idempotency_key=key,
-            retry_of=item.retry_of,
-            price=terms.price.credits,
-            price_basis=terms.price.basis.model_dump_json(),
-            expected_s=terms.price.expected_s,
-            expires_in=terms.expires_in,
-            batch_id=batch_id,
-            batch_index=batch_index,
         )
+        job = new_job(caller, content, terms, item, key=key)
+        return replace(job, batch_id=batch_id, batch_index=batch_index)
 
     def _expires_in(self, allowed: Entitlements, wanted_s: int | None) -> timedelta:
         if wanted_s is None:
@@ -181,6 +179,33 @@ class Drafts:
                 max=most,
             )
         return timedelta(seconds=wanted_s)
+
+
+def new_job(caller: Caller, content: JobContent, terms: Terms, item: Item, *, key: str | None) -> NewJob:
+    """In the lane where it waits: for its files, if some are still to be fetched, and then for a server."""
+    place, waits = terms.place, must_fetch(item.inputs)
+    return NewJob(
+        id=item.job_id,
+        lane=Lane(
+            FETCHING_POOL if waits else place.pool,
+            terms.priority,
+            caller.account_id,
+            content.preset,
+            with_labels(content.needs, place.labels),
+        ),
+        preset_version=content.version,
+        preset_digest=content.digest,
+        values=content.values,
+        inputs=item.inputs,
+        enters=place.pool if waits else None,
+        idempotency_key=key,
+        retry_of=item.retry_of,
+        price=terms.price.credits,
+        price_basis=terms.price.basis.model_dump_json(),
+        expected_s=terms.price.expected_s,
+        expires_in=terms.expires_in,
+        graph=content.graph,
+    )
 
 
 def given_files(given: Mapping[str, list[JobInput]]) -> dict[str, tuple[GivenFile, ...]]:

@@ -7,16 +7,14 @@ from cloud.clients.user_url import UserUrl
 from cloud.errors import NotAllowed, PlanLimit
 from cloud.repositories.artifacts import ArtifactRecord
 from cloud.repositories.jobs import NewJob
-from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
-from cloud.services.drafts import Item, Terms, Wanted
+from cloud.services.drafts import Item, JobContent, Terms, Wanted, new_job
 from cloud.services.graph_policy import AdmittedGraph, GraphLimits, admitted
-from cloud.services.inputs import check_pictures, check_sizes, check_urls, must_fetch
-from cloud.services.lane_needs import GRAPH, graph_needs, with_labels
+from cloud.services.inputs import check_pictures, check_sizes, check_urls
+from cloud.services.lane_needs import GRAPH, graph_needs
 from cloud.services.placing import Place, Placing
 from cloud.services.plans import entitlements_of
-from cloud.services.presets import FETCHING_POOL
 from cloud.services.pricing import Offer, Price, Pricing
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import JsonValue
@@ -85,21 +83,12 @@ class GraphDrafts:
         check_pictures(item.inputs, artifacts)
         check_sizes(entitlements_of(caller.plan), item.inputs, artifacts)
         check_urls(item.inputs, self._check_url)
-        place, waits = terms.place, must_fetch(item.inputs)
-        pool, needs = FETCHING_POOL if waits else place.pool, with_labels(graph_needs(graph), place.labels)
-        return NewJob(
-            id=item.job_id,
-            lane=Lane(pool, terms.priority, caller.account_id, GRAPH, needs),
-            preset_version=graph.digest[:_VERSION_LENGTH],
-            preset_digest=graph.digest,
+        content = JobContent(
+            preset=GRAPH,
+            needs=graph_needs(graph),
+            version=graph.digest[:_VERSION_LENGTH],
+            digest=graph.digest,
             values={},
-            inputs=item.inputs,
-            enters=place.pool if waits else None,
-            idempotency_key=key,
-            retry_of=item.retry_of,
-            price=terms.price.credits,
-            price_basis=terms.price.basis.model_dump_json(),
-            expected_s=terms.price.expected_s,
-            expires_in=terms.expires_in,
             graph=json.dumps(graph.graph.to_json(), separators=(",", ":")),
         )
+        return new_job(caller, content, terms, item, key=key)
