@@ -115,6 +115,7 @@ def _until_ready(site: Site) -> None:
     until = time.monotonic() + _READY_S
     while len(site.query("SELECT name FROM servers WHERE led_by IS NOT NULL AND said_at IS NOT NULL")) < 2:
         assert time.monotonic() < until, "\n".join(path.read_text()[-1500:] for path in site.logs())
+        site.revive()
         time.sleep(0.2)
 
 
