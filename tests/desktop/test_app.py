@@ -111,7 +111,7 @@ def test_a_second_start_hands_its_files_to_the_first(
     lock.unlock()
 
     assert rung.args == [(tmp_path / "photo.jpg", tmp_path / "folder")]
-    assert second.wait(30) == 0
+    assert second.wait(60) == 0
 
 
 def _in_window(

@@ -46,7 +46,7 @@ async def _submitted(cloud: CloudProcesses, port: int) -> tuple[str, str, str]:
         job = await client.post("/jobs", json={"preset": PRESET, "inputs": {"photo": [photo]}})
         assert job.status_code == 202, job.text
     api.terminate()
-    await asyncio.to_thread(api.wait, 30)
+    await asyncio.to_thread(api.wait, 60)
     return key, job.json()["id"], hook.json()["secret"]
 
 

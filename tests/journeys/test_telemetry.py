@@ -25,7 +25,7 @@ def test_a_request_is_traced_and_its_fault_reported(tmp_path: Path) -> None:
             listed = httpx.get(f"{processes.url}/api/v1/jobs?cursor=canary", headers=headers)
             assert listed.status_code in {200, 422}
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(60) == 0
     told = [(span.name, span.parent_span_id.hex()) for span in receiver.spans]
     [span] = [span for span in receiver.spans if span.parent_span_id.hex() == "b7ad6b7169203331"]
     assert span.name == "GET /api/v1/jobs", told

@@ -206,7 +206,7 @@ def test_interrupted_it_cancels_and_can_be_begun_again(here: Here, tmp_path: Pat
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stdout.read()
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
     assert '"cancelled"' in rest
     listed = here(data, "jobs", "list", "--json")
     states = [json.loads(line)["state"] for line in listed.out.splitlines()]
