@@ -10,6 +10,7 @@ from cloud.routers.answers import accepted, errors
 from cloud.routers.callers import Called, IdempotencyKey, Made
 from cloud.routers.json_bodies import JsonRoute
 from cloud.routers.parameters import PRINTABLE, Id
+from cloud.services.cursors import CURSOR
 from shared.api.jobs import Job, JobAccepted, JobDetail, JobPage, JobRequest
 from shared.api.moments import Moment
 from shared.jobs.state import JobState
@@ -36,7 +37,7 @@ class JobQuery(BaseModel):
     created_from: Annotated[Moment | None, Field(description="Made then or later")] = None
     created_until: Annotated[Moment | None, Field(description="Made before")] = None
     idempotency_key: Annotated[str | None, Field(max_length=255, pattern=PRINTABLE)] = None
-    cursor: Annotated[str | None, Field(max_length=100, pattern=PRINTABLE)] = None
+    cursor: Annotated[str | None, Field(max_length=100, pattern=CURSOR)] = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from cloud.factory import Factory
 from cloud.routers.answers import BINARY, errors
 from cloud.routers.byte_answers import BytesOut, answer_bytes
 from cloud.routers.callers import Called, Made
 from cloud.routers.json_bodies import JsonRoute
-from cloud.routers.parameters import ArtifactDigest, Id, PageLimit
+from cloud.routers.parameters import ArtifactDigest, Cursor, Id, PageLimit
 from shared.api.shares import ShareMade, SharePage, ShareRequest
 
 __all__ = ["router"]
@@ -19,7 +19,7 @@ router = APIRouter(tags=["shares"], route_class=JsonRoute)
 _Token = Annotated[str, Path(max_length=100)]
 
 
-@router.post("/artifacts/{digest}/shares", status_code=201, responses=errors(401, 403, 404, 422))
+@router.post("/artifacts/{digest}/shares", status_code=201, responses=errors(401, 403, 404, 409, 422))
 async def share_artifact(
     digest: ArtifactDigest, request: ShareRequest, caller: Called, factory: Made
 ) -> ShareMade:
@@ -31,7 +31,7 @@ async def share_artifact(
 async def list_shares(
     caller: Called,
     factory: Made,
-    cursor: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,
+    cursor: Cursor = None,
     limit: PageLimit = 50,
 ) -> SharePage:
     """The account's links, newest first; ended ones among them."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from cloud.routers.answers import errors
 from cloud.routers.callers import Called, Made
 from cloud.routers.json_bodies import JsonRoute
-from cloud.routers.parameters import Id, PageLimit
+from cloud.routers.parameters import Cursor, Id, PageLimit
 from shared.api.webhooks import (
     Delivery,
     DeliveryPage,
@@ -82,7 +82,7 @@ async def list_deliveries(
     caller: Called,
     factory: Made,
     state: Annotated[DeliveryState | None, Query()] = None,
-    cursor: Annotated[str | None, Query(max_length=100, pattern=r"^[\x21-\x7e]+$")] = None,
+    cursor: Cursor = None,
     limit: PageLimit = 50,
 ) -> DeliveryPage:
     """Newest first; those that were delivered are kept for 7 days, dead ones for 30."""

@@ -7,10 +7,14 @@ from typing import TypeVar
 
 from cloud.errors import InvalidRequest
 
-__all__ = ["cut_page", "read_cursor"]
+__all__ = ["CURSOR", "cut_page", "read_cursor"]
 
 _T = TypeVar("_T")
 _LARGEST = 2**63 - 1
+
+# The letter n and up to sixteen digits, in base64: three bytes are four characters.
+_SECOND, _PART = "[AEIMQUYcgk][w-z0-5]", "(?:[MN][DTjz]|O[DT])[AEIMQUYcgk]"
+CURSOR = rf"^bj(?:[AEIMQUYcgk]|{_SECOND}(?:{_PART}[w-z0-5]){{0,4}}(?:[MN][AQgw]|O[AQ]|{_PART})?)$"
 
 
 def cut_page(found: Sequence[_T], limit: int, number: Callable[[_T], int]) -> tuple[Sequence[_T], str | None]:
@@ -28,7 +32,7 @@ def read_cursor(text: str | None) -> int | None:
         number = int(data.removeprefix(b"n"))
     except (ValueError, binascii.Error) as error:
         raise InvalidRequest("this cursor is none of ours", field="cursor") from error
-    if not data.startswith(b"n") or not 0 < number <= _LARGEST:
+    if not data.startswith(b"n") or not 0 <= number <= _LARGEST:
         raise InvalidRequest("this cursor is none of ours", field="cursor")
     return number
 

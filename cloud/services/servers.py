@@ -26,6 +26,7 @@ __all__ = ["Servers"]
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _SETTINGS = "settings"
 _MOST_AUDITED = 200
 
@@ -44,6 +45,8 @@ class Servers:
                 "url must hold no password: give the server's secret as its token", field="url"
             )
         token = request.token
+        if token is not None and _TOKEN.fullmatch(token.get_secret_value().strip()) is None:
+            raise InvalidRequest("token must be ASCII without spaces, as headers are", field="token")
         authorization = None if token is None else f"Bearer {token.get_secret_value().strip()}"
         new = NewServer(
             id=new_id(),
@@ -167,7 +170,7 @@ def _address(url: str) -> ServerAddress:
 def _name_of(url: str) -> str:
     """http://gpu-1.lan:8188 is gpu-1.lan-8188 unless it is given a better name."""
     host = url.partition("://")[2]
-    return re.sub(r"[^a-z0-9.]+", "-", host.lower()).strip("-.")[:50]
+    return re.sub(r"[^a-z0-9.]+", "-", host.lower()).strip("-.")[:50] or "server"
 
 
 def _free_name(wanted: str, taken: set[str]) -> str:

@@ -13,7 +13,7 @@ import structlog
 from cloud.clients.blob import BlobStore, artifact_key
 from cloud.clients.inspection import Findings, Refusal
 from cloud.clients.inspector import Inspector
-from cloud.errors import InvalidRequest, LinkExpired, NotFound
+from cloud.errors import Conflict, InvalidRequest, LinkExpired, NotFound
 from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
 from cloud.repositories.database import Database
 from cloud.repositories.shares import NewShare, SharedFile, ShareRecord
@@ -61,8 +61,10 @@ class Shares:
         """Raises NotFound, and InvalidRequest where the artifact is no picture."""
         caller.require(Scope.WRITE)
         record = await self._database.read(lambda unit: unit.artifacts.find(caller.account_id, digest))
-        if record is None or record.state is not ArtifactState.READY:
+        if record is None:
             raise NotFound("there is no such artifact", digest=digest)
+        if record.state is not ArtifactState.READY:
+            raise Conflict("the artifact's bytes did not come yet, or were refused", digest=digest)
         copy = await self._copied(caller.account_id, record)
         failpoint("share.copied")
         token = secrets.token_urlsafe(_TOKEN_BYTES)

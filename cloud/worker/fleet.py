@@ -116,9 +116,12 @@ class Fleet:
         except SafelightError as error:
             _log.error("server_not_opened", server=record.name, error=error.code)
             return None
-        client = ComfyClient(
-            record.url, authorization=authorization, patience=Patience(answer_s=self._watch_rules.answer_s)
-        )
+        patience = Patience(answer_s=self._watch_rules.answer_s)
+        try:
+            client = ComfyClient(record.url, authorization=authorization, patience=patience)
+        except (SafelightError, ValueError) as error:  # one that cannot be asked must not stop the others
+            _log.error("server_not_opened", server=record.name, error=type(error).__name__)
+            return None
         spool = self._folder / f"comfy-{sha256(record.url.encode()).hexdigest()[:12]}"
         engine = ComfyEngine(client=client, spool_folder=spool)
         seat = Seat(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.api.numbers import Whole
+
 __all__ = ["Artifact", "ArtifactRequest", "ArtifactState", "Digest", "Link", "Problem"]
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 lower-case hex digits")]
@@ -41,7 +43,7 @@ class ArtifactRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: Digest
-    bytes: Annotated[int, Field(ge=1, le=2**40)]
+    bytes: Annotated[Whole, Field(ge=1, le=2**40)]
 
 
 class Artifact(BaseModel):

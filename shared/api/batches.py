@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.api.jobs import JobInput, JobName, PresetId, Priority
+from shared.api.numbers import Whole
 from shared.api.servers import ServerLabels
 
 __all__ = ["Batch", "BatchAccepted", "BatchItem", "BatchPage", "BatchRequest"]
@@ -34,8 +35,8 @@ class BatchRequest(BaseModel):
     values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}
     name: JobName | None = None
     priority: Priority = Priority.NORMAL
-    expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
-    max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    expires_in_s: Annotated[Whole, Field(ge=1, le=30 * 24 * 3600)] | None = None
+    max_price: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     labels: Annotated[ServerLabels, Field(max_length=8)] = {}
 
 

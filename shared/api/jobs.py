@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared.api.artifacts import Digest, Link
 from shared.api.credits import Receipt
+from shared.api.numbers import Whole
+from shared.api.one_of import one_of
 from shared.api.servers import ServerLabels
 from shared.jobs.events import OutputKind, StageName
 from shared.jobs.state import JobState
@@ -27,6 +29,13 @@ __all__ = [
     "Priority",
 ]
 
+_NODES: dict[str, JsonValue] = {
+    "additionalProperties": {
+        "type": "object",
+        "required": ["class_type"],
+        "properties": {"class_type": {"type": "string", "minLength": 1}, "inputs": {"type": "object"}},
+    }
+}
 JobName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -45,7 +54,9 @@ class JobInput(BaseModel):
     """A file to work on: an artifact by its `digest`, or a `url` from which it is fetched first, an
     https:// URL on the internet. `name` is the user's file name, for messages and metadata."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra=one_of({"digest": "string", "url": "string"})
+    )
 
     digest: Annotated[Digest | None, Field(exclude_if=_is_absent)] = None
     url: Annotated[
@@ -71,16 +82,20 @@ class JobRequest(BaseModel):
     only GPU servers run it that carry all of its `labels`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra=one_of({"preset": "string", "graph": "object"})
+    )
 
     preset: PresetId | None = None
     preset_version: Annotated[str, Field(max_length=50)] | None = None
-    graph: Annotated[dict[str, JsonValue], Field(min_length=1, max_length=1000)] | None = None
+    graph: (
+        Annotated[dict[str, JsonValue], Field(min_length=1, max_length=1000, json_schema_extra=_NODES)] | None
+    ) = None
     inputs: Annotated[dict[str, Annotated[list[JobInput], Field(max_length=64)]], Field(max_length=16)]
     values: Annotated[dict[str, JsonValue], Field(max_length=256)] = {}
     priority: Priority = Priority.NORMAL
-    expires_in_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
-    max_price: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    expires_in_s: Annotated[Whole, Field(ge=1, le=30 * 24 * 3600)] | None = None
+    max_price: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     labels: Annotated[ServerLabels, Field(max_length=8)] = {}
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from shared.api.numbers import Whole
+
 __all__ = [
     "BreakerState",
     "PoolName",
@@ -22,7 +24,7 @@ __all__ = [
 ServerName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 PoolName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 _Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ServerLabels = dict[_Label, _Label]
+ServerLabels = Annotated[dict[_Label, _Label], Field(json_schema_extra={"additionalProperties": False})]
 
 
 class ServerState(StrEnum):
@@ -50,7 +52,7 @@ class ServerRequest(BaseModel):
     url: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[\x21-\x7e]+$")]
     name: ServerName | None = None
     pool: PoolName = "comfy"
-    capacity: Annotated[int, Field(ge=1, le=16)] = 1
+    capacity: Annotated[Whole, Field(ge=1, le=16)] = 1
     labels: Annotated[ServerLabels, Field(max_length=32)] = {}
     token: Annotated[SecretStr, Field(min_length=1, max_length=4000)] | None = None
 

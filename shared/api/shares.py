@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.api.numbers import Whole
+
 __all__ = ["Share", "ShareMade", "SharePage", "ShareRequest"]
 
 _WEEK_S = 7 * 24 * 3600
@@ -17,7 +19,7 @@ class ShareRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")] = "picture"
-    valid_s: Annotated[int, Field(ge=60, le=_LONGEST_S)] = _WEEK_S
+    valid_s: Annotated[Whole, Field(ge=60, le=_LONGEST_S)] = _WEEK_S
 
 
 class Share(BaseModel):

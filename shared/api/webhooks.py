@@ -54,7 +54,9 @@ class WebhookRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    url: Annotated[
+        str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": r"^https://[^\s/]"})
+    ]
     events: Annotated[list[WebhookKind], Field(min_length=1, max_length=len(WebhookKind))] = _ALL
     description: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 

@@ -288,3 +288,17 @@ async def test_fault_of_ours_tells_nothing_of_it(api: Api, client: Client) -> No
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert "secret" not in answer.text
     assert "passwd" not in answer.text
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("number", [True, "1"])
+async def test_what_is_no_number_is_not_taken_for_one(client: Client, number: object) -> None:
+    job = await client.body()
+    for path, body in (
+        ("/artifacts", {"digest": "0" * 64, "bytes": number}),
+        ("/jobs", {**job, "max_price": number}),
+        ("/jobs", {**job, "expires_in_s": number}),
+        ("/operator/servers", {"url": "http://gpu", "capacity": number}),
+    ):
+        refused = await client.call("POST", path, json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_request"), path

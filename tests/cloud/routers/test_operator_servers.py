@@ -67,3 +67,18 @@ async def test_users_are_told_no_addresses(client: Client) -> None:
     await client.call("POST", SERVERS, json=ADD)
     job_id = await client.job_id()
     assert "10.0.0.7" not in (await client.call("GET", f"/jobs/{job_id}/waiting")).text
+
+
+async def test_a_token_that_no_header_can_hold_is_refused(client: Client) -> None:
+    refused = await client.call(
+        "POST", "/operator/servers", json={"url": "http://gpu", "token": "schl\u00fcssel"}
+    )
+    assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "token")
+
+
+async def test_every_server_has_a_name(client: Client) -> None:
+    for url in ("http://_", "http://-:8188"):
+        added = await client.call("POST", "/operator/servers", json={"url": url, "name": None})
+        assert added.status_code in {201, 409, 422}, added.text
+    names = [server["name"] for server in (await client.call("GET", "/operator/servers")).json()["servers"]]
+    assert "" not in names

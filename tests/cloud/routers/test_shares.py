@@ -130,3 +130,9 @@ async def test_part_of_a_picture_and_its_headers_alone(owner: Client) -> None:
     assert (same.status_code, same.content) == (304, b"")
     beyond = await owner.http.get(made["url"], headers={"Range": f"bytes={len(whole)}-"})
     assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{len(whole)}")
+
+
+async def test_what_was_only_announced_cannot_be_shown_yet(client: Client) -> None:
+    digest = (await client.announce(b"to come"))["digest"]
+    refused = await client.call("POST", f"/artifacts/{digest}/shares", json={})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")

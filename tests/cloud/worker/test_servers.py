@@ -462,3 +462,12 @@ async def test_a_job_goes_back_to_the_only_server_that_can_run_it(
     assert (ended.state, ended.failure_code) == (JobState.FAILED, "out_of_memory")
     assert [server for server, _, _ in await _attempts(shop, job)] == ["two", "two"]
     assert one.begun == []
+
+
+async def test_a_server_that_cannot_even_be_asked_stops_no_other(shop: Shop, one: ComfyServer) -> None:
+    await shop.register("http://127.0.0.1:9", "far", token="secret")
+    sealed = shop.box.seal("Bearer schl\u00fcssel")
+    await shop.database.write(lambda unit: unit.servers.set_credential("far", sealed))
+    await shop.register(one.url, "one")
+    async with shop.worker():
+        assert (await shop.end_of(await shop.submit(values=FEW))).state is JobState.COMPLETED
