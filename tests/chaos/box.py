@@ -1,9 +1,8 @@
-"""One box under attack: a process that is API and worker, on SQLite, begun anew whenever it has died."""
+"""One box under attack: a process that is API and worker, begun anew whenever it has died."""
 
 import io
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from cloud.services.key_text import PREFIX
 from shared.files import digest_bytes
 from shared.ids import new_id
 from tests.chaos.invariants import violations
+from tests.chaos.rows import Rows, SqliteRows
 from tests.support.ports import free_port
 from tests.support.zygote import ForkedProcess, Zygote
 
@@ -39,8 +39,12 @@ _QUICK = {
 class Box:
     """`call` and `end_of` outlive any number of deaths: a request is sent again under its key."""
 
-    def __init__(self, folder: Path, *, servers: Sequence[str] = (), **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, servers: Sequence[str] = (), rows: Rows | None = None, **settings: str
+    ) -> None:
+        """On SQLite, unless `rows` are those of the database that the settings name."""
         self._folder = folder
+        self._rows = rows or SqliteRows(folder / "data/cloud.db")
         self._armed = folder / "failpoint"
         self._port = free_port()
         self._environment = {
@@ -52,6 +56,7 @@ class Box:
         self._zygote = Zygote(failpoints=self._armed)
         self._process: ForkedProcess | None = None
         self.ends: list[int] = []  # exit codes of those that have ended
+        self._ran("migrate")
         self._ran("users", "create", "a@example.com", "--plan", "studio")
         self._ran("keys", "create", "--scope", "read", "--scope", "write", "--scope", "operate")
         [key] = re.findall(rf"\b{PREFIX}\w+", (folder / "keys.log").read_text())
@@ -169,10 +174,7 @@ class Box:
             assert stored.stat().st_size == size
 
     def query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self._folder / "data/cloud.db", timeout=20) as connection:
-            rows = connection.execute(statement, values).fetchall()
-        connection.close()
-        return rows
+        return self._rows.query(statement, *values)
 
     def log(self) -> str:
         return (self._folder / "serve.log").read_text(errors="replace")

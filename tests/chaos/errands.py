@@ -13,7 +13,7 @@ __all__ = ["ERRANDS", "Scene", "photograph"]
 
 MODEL = "random_sd15_fp16.safetensors"
 FEW = {"model": MODEL, "steps": 2}
-_OLD, _BACKDATED = "2025-01-01 00:00:00.000000", "UPDATE artifacts SET"
+_OLD = "'2025-01-01 00:00:00.000000'"
 _OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
 
 
@@ -24,6 +24,7 @@ class Scene:
     box: Box
     gpu: ComfyThread
     spare: ComfyThread
+    is_alone: bool
 
     def arm(self) -> None:
         self.box.arm(self.failpoint, self.action)
@@ -231,19 +232,28 @@ def _outdated(scene: Scene) -> None:
     at each start."""
     box, digest = scene.box, scene.box.upload()
     box.restart()
-    box.query(f"{_BACKDATED} created_at = ?1, ready_at = ?1, touched_at = ?1 WHERE digest = ?2", _OLD, digest)
+    _backdate(box, digest, "created_at", "ready_at", "touched_at")
     scene.arm()
     condemned = "SELECT 1 FROM artifacts WHERE condemned_at IS NOT NULL AND digest = ?"
     box.until_true(lambda: box.query(condemned, digest))
     while box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest):
         box.restart()
-        box.query(f"{_BACKDATED} condemned_at = ?1 WHERE digest = ?2", _OLD, digest)
-        box.query(f"{_BACKDATED} deleting_at = ?1 WHERE digest = ?2 AND deleting_at > ?1", _OLD, digest)
+        _backdate(box, digest, "condemned_at")
+        _backdate(box, digest, "deleting_at")
         begun = len(box.ends)
         box.until_true(
             lambda begun=begun: (
                 len(box.ends) > begun or not box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest)
             )
+        )
+
+
+def _backdate(box: Box, digest: str, *columns: str) -> None:
+    """Of those that are set."""
+    for column in columns:
+        box.query(
+            f"UPDATE artifacts SET {column} = {_OLD} WHERE digest = ? AND {column} IS NOT NULL",  # noqa: S608
+            digest,
         )
 
 
@@ -283,6 +293,7 @@ ERRANDS: Mapping[str, Callable[[Scene], None]] = {
     "attempt.hung": _hung,
     "batch_cancel.asked": _batch,
     "batch_cancel.waiting_ended": _batch,
+    "blob.set_aside": _outdated,
     "break_off.committed": _failing_once,
     "cancel.committed": _cancelled_while_it_waits,
     "cancelled.committed": _cancelled_while_it_runs,
