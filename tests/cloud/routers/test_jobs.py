@@ -220,7 +220,7 @@ async def test_key_that_may_only_read_changes_nothing(api: Api, client: Client) 
 
 
 async def test_cursor_of_nobody_is_refused(client: Client) -> None:
-    for cursor in ("x", "bjA", "bi0x", "n" * 50, "bjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
+    for cursor in ("x", "bi0x", "n" * 50, "bjk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
         answer = await client.call("GET", "/jobs", params={"cursor": cursor})
         assert answer.status_code == 422, cursor
 
