@@ -59,16 +59,16 @@ class Cluster:
         body = _request(PHOTO).model_dump(mode="json")
         return httpx.post(f"{self.processes.url}/api/v1/jobs", headers=headers, json=body)
 
-    def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
-        until = time.monotonic() + _WITHIN_S
+    def until(self, job_id: str, reached: Callable[[Job], bool], *, within_s: float = _WITHIN_S) -> Job:
+        until = time.monotonic() + within_s
         while not reached(job := self.client.get_job(job_id)):
             assert time.monotonic() < until, f"{job.state}\n{self.processes.logs()[-6000:]}"
             time.sleep(0.05)
         return job
 
-    def end_of(self, job_id: str) -> Job:
+    def end_of(self, job_id: str, *, within_s: float = _WITHIN_S) -> Job:
         ends = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
-        return self.until(job_id, lambda job: job.state in ends)
+        return self.until(job_id, lambda job: job.state in ends, within_s=within_s)
 
     def events(self, job_id: str) -> list[str]:
         rows = self.rows("SELECT kind FROM events WHERE job_id = $1 ORDER BY id", job_id)

@@ -191,7 +191,9 @@ async def test_a_run_that_the_engine_lost_is_begun_again(settings: Settings, pic
         run.rename(run.with_name("lost"))
     settings.output_dir.unlink()
     async with open_runtime(settings, adopt=True) as runtime:
-        job = await until(runtime, job_id, lambda job: is_terminal(job.state))
+        job = await until(
+            runtime, job_id, lambda job: job.delivery is Delivery.DELIVERED and job.ticket is None
+        )
         assert (job.state, job.attempt) == (JobState.COMPLETED, 2)
     assert [path.name for path in settings.output_dir.iterdir()] == ["a.png"]
 
