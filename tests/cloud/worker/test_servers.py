@@ -151,9 +151,10 @@ async def test_what_waits_behind_a_running_job_goes_to_a_server_that_becomes_fre
     """Both come to `one` while `two` is drained; then `two` asks for the one that waits."""
     one.execution.held = two.execution.held = True
     await shop.servers.set_state(COMMAND_LINE, "two", ServerState.DRAINING)
-    first, second = [await shop.submit(values=FEW | {"seed": seed}) for seed in range(2)]
     async with shop.worker():
-        await shop.until_running(first)
+        first = await shop.submit(values=FEW | {"seed": 1})
+        await shop.until_running(first)  # of two that are prepared at once, either may be sent first
+        second = await shop.submit(values=FEW | {"seed": 2})
         await _until(lambda: _sent(one, 2))
         await shop.servers.set_state(COMMAND_LINE, "two", ServerState.ACTIVE)
         await _until(lambda: _is_at(shop, second, "two"))
