@@ -55,6 +55,7 @@ async def test_a_journal_from_the_future_is_refused_and_left_alone(tmp_path: Pat
     path = tmp_path / "journal.sqlite3"
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
     before = path.read_bytes()
     with pytest.raises(JournalFromTheFuture, match="newer Safelight"):
         async with Database(path):
