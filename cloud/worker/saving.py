@@ -64,7 +64,6 @@ class OutputSaver:
             return
         with staged_file(self._blobs.staging_folder) as (file, path):
             await _fetch(engine, ticket, output, file, path)
-            failpoint("saving.fetched")
             await self._blobs.adopt(key, path)
         failpoint("saving.stored")
 
@@ -95,6 +94,7 @@ async def _fetch(engine: Engine, ticket: Ticket, output: Output, file: BinaryIO,
     file.flush()
     if await asyncio.to_thread(digest_file, path) != output.digest:
         raise OutputRejected(f"{output.name} was damaged on its way from the engine", file=output.name)
+    failpoint("saving.fetched")
 
 
 def _is_cleaned(engine: Engine, output: Output) -> bool:

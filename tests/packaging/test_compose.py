@@ -18,9 +18,9 @@ PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
 COMPOSE = PACKAGING / "compose.yaml"
 OURS = ("migrate", "api", "worker")
 GIVEN = {
-    "SAFELIGHT_DB_PASSWORD": "secret",
-    "SAFELIGHT_SECRET_KEY": "0123456789abcdef" * 4,
-    "SAFELIGHT_ENCRYPTION_KEYS": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=",
+    "SAFELIGHT_DB_PASSWORD": "9f27c1b8e4d05a36",
+    "SAFELIGHT_SECRET_KEY": "7d1f0c93b58e46a2f19b3ce07a64d85210fe6b97c3ad4825e08b1f59d6c27a34",
+    "SAFELIGHT_ENCRYPTION_KEYS": "j1F-F8oNVSD2m3-4pduhV4CQ_mH0roEYNfGQB9Ub1Jg=",
 }
 
 

@@ -263,15 +263,23 @@ async def test_ready_says_what_answers(api: Api, client: Client) -> None:
     }
 
 
+async def _call_tables(api: Api, version: str) -> None:
+    await api.context.database.write(
+        lambda unit: unit.connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")  # noqa: S608
+    )
+
+
 @pytest.mark.parametrize(("version", "ready"), [("0001", False), ("9999", True)])
 async def test_ready_beside_tables_that_a_later_program_has_migrated(
     api: Api, client: Client, version: str, ready: bool
 ) -> None:
     """As while the processes are replaced one after another."""
-    await api.context.database.write(
-        lambda unit: unit.connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{version}'")  # noqa: S608
-    )
-    answer = await client.http.get(f"{BASE}/ready")
+    newest = await api.context.database.read(lambda unit: unit.schema_version())
+    await _call_tables(api, version)
+    try:
+        answer = await client.http.get(f"{BASE}/ready")
+    finally:
+        await _call_tables(api, newest)  # others are given the same tables
     assert (answer.json()["migrations"], answer.json()["ready"]) == (ready, ready)
 
 

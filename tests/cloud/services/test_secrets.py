@@ -49,7 +49,7 @@ def _sealed(unit: Unit) -> list[str]:
 
 async def _fill(database: Database, box: SecretBox) -> None:
     queue = LocalQueue()
-    request = ServerRequest.model_validate({"url": "http://gpu", "token": "server token"})
+    request = ServerRequest.model_validate({"url": "http://gpu", "token": "server-token"})
     await Servers(database=database, queue=queue, box=box).add(COMMAND_LINE, request)
     account = new_id()
 
@@ -72,7 +72,7 @@ async def _fill(database: Database, box: SecretBox) -> None:
 async def test_secrets_outlive_three_rotations(database: Database) -> None:
     keys = [Fernet.generate_key().decode()]
     await _fill(database, SecretBox(keys))
-    wanted = {"Bearer server token", *(f"secret {index}" for index in range(COUNT))}
+    wanted = {"Bearer server-token", *(f"secret {index}" for index in range(COUNT))}
     for _ in range(3):
         keys.insert(0, Fernet.generate_key().decode())
         box = SecretBox(keys[:2])
