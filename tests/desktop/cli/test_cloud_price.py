@@ -1,5 +1,6 @@
 """What a command says of money before it sends anything to the cloud."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -40,9 +41,12 @@ def test_the_price_comes_first_in_words_and_as_json(server: CloudServer, tmp_pat
     assert told.err.startswith("safelight: the cloud asks 3 credits a job; 10000 credits available\n")
     again = _developed(server, tmp_path, "noir", "--json")
     assert again.code == 0, again.err
-    first = again.events[0]
-    assert (first["event"], first["preset"], first["price"]) == ("quote", "noir", 3)
-    assert first["available"] == 9997
+    notice = json.loads(again.err.splitlines()[0])
+    assert (notice["notice"], notice["preset"], notice["price"]) == ("quote", "noir", 3)
+    assert notice["available"] == 9997
+    assert {event["job_id"] for event in again.events} == {again.events[0]["job_id"]}, (
+        "events are of jobs alone"
+    )
     assert again.events[-1]["event"] == "completed"
 
 
