@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.places import failpoints
-from tests.chaos.site import LEASE_S, Site
+from tests.chaos.site import LEASE_S, Seat, Site
 
-__all__ = ["Death", "Fault", "Injector", "schedule"]
+__all__ = ["Death", "Fault", "Injector", "pid_of", "schedule"]
 
 _KINDS = {
     "worker_killed": 5,
@@ -35,6 +35,7 @@ _KINDS = {
     "store_loses_answers": 1,
 }
 _GARBAGE = ("{", '{"type": 7}', b"\x00\x00\x00\x63abc", '{"type": "progress", "data": []}')
+_AT_WORK_S = 5.0
 _NEVER_SETTLES = {"attempt.timed_out", "attempt.hung", "blob.flushed", "blob.named"}
 
 
@@ -55,6 +56,11 @@ class Death:
 
     pid: int
     at: float
+
+
+def pid_of(worker: str) -> int:
+    """Of its name, as the database has it."""
+    return int(worker.split(":")[1])
 
 
 def schedule(seed: int, count: int) -> list[Fault]:
@@ -94,7 +100,7 @@ class Injector:
         self._site.revive()
 
     def _worker(self, fault: Fault, what: str) -> None:
-        seat = self._site.workers[fault.which % len(self._site.workers)]
+        seat = self._worker_at_work(fault)
         match what:
             case "killed":
                 self._note_death(self._site.kill(seat))
@@ -106,6 +112,19 @@ class Injector:
                 self._later(LEASE_S * 1.5, lambda: process.send_signal(signal.SIGCONT))
             case _:
                 self.drained.add(self._site.kill(seat, signal.SIGTERM))
+
+    def _worker_at_work(self, fault: Fault) -> Seat:
+        """The one with the youngest attempt, which it will not have ended before it is hit; if none of them
+        has anything to do for a while, whichever."""
+        seats = {seat.process.pid: seat for seat in self._site.workers if seat.process is not None}
+        until = time.monotonic() + _AT_WORK_S
+        while time.monotonic() < until:
+            open_ = "SELECT worker FROM attempts WHERE ended_at IS NULL ORDER BY claimed_at DESC"
+            for (worker,) in self._site.query(open_):
+                if (pid := pid_of(worker)) in seats:
+                    return seats[pid]
+            time.sleep(0.02)
+        return self._site.workers[fault.which % len(self._site.workers)]
 
     def _api(self, fault: Fault, what: str) -> None:
         seat = self._site.apis[fault.which % len(self._site.apis)]

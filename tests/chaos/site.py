@@ -22,7 +22,7 @@ from tests.support.redis import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.zygote import ForkedProcess, Zygote
 
-__all__ = ["DATABASE_AWAY", "LEASE_S", "Site", "open_site"]
+__all__ = ["DATABASE_AWAY", "LEASE_S", "Seat", "Site", "open_site"]
 
 LEASE_S = 6.0
 DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -41,7 +41,7 @@ _QUICK = {
 
 
 @dataclass
-class _Seat:
+class Seat:
     """A place for one process, which is begun anew there when it has ended."""
 
     words: tuple[str, ...]
@@ -64,8 +64,8 @@ class Site:
         self._logs = count(1)
         self.armed = folder / "failpoint"
         self.ports = [free_port() for _ in range(_APIS)]
-        self.apis = [_Seat(("serve", "--no-worker", "--port", str(port))) for port in self.ports]
-        self.workers = [_Seat(("worker",)) for _ in range(_WORKERS)]
+        self.apis = [Seat(("serve", "--no-worker", "--port", str(port))) for port in self.ports]
+        self.workers = [Seat(("worker",)) for _ in range(_WORKERS)]
         self._environment = {
             "SAFELIGHT_DATA_DIR": str(folder / "data"),
             "SAFELIGHT_DATABASE_URL": self._database,
@@ -91,7 +91,7 @@ class Site:
             self.begin(seat)
         return keys
 
-    def begin(self, seat: _Seat) -> None:
+    def begin(self, seat: Seat) -> None:
         seat.process = self._start(seat.words)
 
     def revive(self) -> None:
@@ -100,7 +100,7 @@ class Site:
             if seat.process is None or seat.process.poll() is not None:
                 self.begin(seat)
 
-    def kill(self, seat: _Seat, number: int = signal.SIGKILL) -> int:
+    def kill(self, seat: Seat, number: int = signal.SIGKILL) -> int:
         """The id of the process that was sent the signal."""
         assert seat.process is not None
         seat.process.send_signal(number)

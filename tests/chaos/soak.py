@@ -21,7 +21,7 @@ from typing import Any
 
 from shared.files import digest_bytes
 from tests.chaos.customers import Customers, errands
-from tests.chaos.faults import Injector, schedule
+from tests.chaos.faults import Injector, pid_of, schedule
 from tests.chaos.invariants import ALWAYS, AT_REST
 from tests.chaos.site import DATABASE_AWAY, Site, open_site
 
@@ -238,7 +238,7 @@ def _recoveries(site: Site, injector: Injector) -> list[tuple[float, float]]:
         (ended_at - death.at, next_claimed_at - death.at)
         for worker, claimed_at, ended_at, next_claimed_at in rows
         for death in injector.deaths
-        if death.pid == _pid(worker) and claimed_at <= death.at <= ended_at
+        if death.pid == pid_of(worker) and claimed_at <= death.at <= ended_at
     ]
 
 
@@ -256,13 +256,9 @@ def _wasted(site: Site, injector: Injector) -> list[list[str]]:
     return [
         [job_id, worker]
         for job_id, worker, claimed_at, ended_at in rows
-        if _pid(worker) in injector.drained - died
+        if pid_of(worker) in injector.drained - died
         and not any(begin < ended_at and claimed_at < end for begin, end in injector.outages)
     ]
-
-
-def _pid(worker: str) -> int:
-    return int(worker.split(":")[1])
 
 
 def _attempts(site: Site) -> dict[str, int]:
