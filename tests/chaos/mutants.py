@@ -78,7 +78,7 @@ MUTANTS = (
         "cloud/repositories/claiming.py",
         ".with_for_update(skip_locked=True)",
         "",
-        (f"{_FAULTS}/test_frozen.py::test_it_holds_up_other_claims_for_a_moment_only",),
+        (f"{_FAULTS}/test_frozen.py::test_claims_pass_over_a_job_that_another_has_locked",),
     ),
     Mutant(
         "locks of the frozen",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from cloud.repositories.database import Database
@@ -67,3 +68,19 @@ async def test_it_holds_up_other_claims_for_a_moment_only(database: Database, da
         claimed = {(await desk.claim("alive")).ref.job_id for _ in range(2)}
     assert claimed == {first, second}
     assert await desk.lanes() == ()
+
+
+@on_postgres
+async def test_claims_pass_over_a_job_that_another_has_locked(database: Database, database_url: str) -> None:
+    """For as long as it likes: unlike a process of ours, it is not cut off."""
+    desk = Desk(database)
+    account = await desk.account()
+    first, second = await desk.jobs(account, 2)
+    other = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    try:
+        async with other.transaction():
+            await other.execute("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", first)
+            assert (await desk.claim("alive")).ref.job_id == second
+        assert (await desk.claim("alive")).ref.job_id == first
+    finally:
+        await other.close()
