@@ -6,7 +6,6 @@ of those; TLS then checks the name. No redirects, proxies, cookies or compressed
 """
 
 import asyncio
-import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,16 +18,16 @@ from typing import BinaryIO
 import httpcore
 import httpx
 
+from cloud.clients.receiving import Received, receive
 from cloud.clients.user_url import AddressRefused, UserUrl, is_public, read_user_url
 from shared.errors import TransientError, UsageError
 
-__all__ = ["Answer", "AnswerRefused", "Fetched", "Resolve", "SafeHttp", "SiteUnreachable", "system_resolve"]
+__all__ = ["Answer", "AnswerRefused", "Resolve", "SafeHttp", "SiteUnreachable", "system_resolve"]
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _CONNECT_S = 10.0
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_WRITE_BYTES = 1 << 20
 _LONGEST_WAIT = timedelta(days=1)
 
 
@@ -56,12 +55,6 @@ class Answer:
     retry_after: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    digest: str
-    bytes: int
-
-
 class SafeHttp:
     """`resolve` tells the addresses of a name; `dial` then connects to one of them."""
 
@@ -87,7 +80,7 @@ class SafeHttp:
         async with self._asked("POST", self.check(url), headers, body, timeout_s) as response:
             return Answer(response.status, _retry_after(response.headers))
 
-    async def fetch(self, url: str, file: BinaryIO, *, max_bytes: int, timeout_s: float) -> Fetched:
+    async def fetch(self, url: str, file: BinaryIO, *, max_bytes: int, timeout_s: float) -> Received:
         """The body, written to `file`. Raises AddressRefused, AnswerRefused, SiteUnreachable."""
         asked = self.check(url)
         async with self._asked("GET", asked, {"Accept": "*/*"}, b"", timeout_s) as response:
@@ -191,24 +184,10 @@ def _require_size(url: UserUrl, size: int | None, most: int) -> None:
         raise AnswerRefused(f"the file at {url.site} has more than the {most} bytes that are taken")
 
 
-async def _kept(url: UserUrl, response: httpcore.Response, file: BinaryIO, most: int) -> Fetched:
-    """In large pieces, each in a thread."""
-    received, piece, hasher = 0, bytearray(), hashlib.sha256()
-
-    def keep(data: bytes) -> None:
-        hasher.update(data)
-        file.write(data)
-
-    async for chunk in response.aiter_stream():
-        received += len(chunk)
-        _require_size(url, received, most)
-        piece += chunk
-        if len(piece) >= _WRITE_BYTES:
-            await asyncio.to_thread(keep, bytes(piece))
-            piece.clear()
-    await asyncio.to_thread(keep, bytes(piece))
-    file.flush()
-    return Fetched(hasher.hexdigest(), received)
+async def _kept(url: UserUrl, response: httpcore.Response, file: BinaryIO, most: int) -> Received:
+    return await receive(
+        response.aiter_stream(), file, require_size=lambda size: _require_size(url, size, most)
+    )
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from cloud.clients.blob import BlobStore, artifact_key
 from cloud.clients.inspection import Findings, Refusal
 from cloud.clients.inspector import Inspector
+from cloud.clients.receiving import Received, receive
 from cloud.errors import InvalidRequest, TooLarge
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.repositories.database import Database
@@ -20,17 +20,7 @@ from cloud.services.plans import entitlements_of
 from shared.failpoints import failpoint
 from shared.files import staged_file
 
-__all__ = ["Arrival", "Arrivals", "Fresh", "Received", "receive", "require_exactly", "require_pixels"]
-
-_WRITE_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """All that came."""
-
-    digest: str
-    bytes: int
+__all__ = ["Arrival", "Arrivals", "Fresh", "receive_at_most", "require_exactly", "require_pixels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +83,7 @@ class Arrivals:
         """Until the end of the block; with `digest`, it is `at_most` bytes long and no others. Raises
         TooLarge, InvalidRequest."""
         with staged_file(self._blobs.staging_folder) as (file, path):
-            received = await receive(chunks, file, at_most=at_most)
+            received = await receive_at_most(chunks, file, at_most)
             if digest is not None:
                 require_exactly(received, digest=digest, size=at_most)
             look = asyncio.create_task(self._looked_at(caller, received, file, path), name="look")
@@ -119,25 +109,14 @@ class Arrivals:
         return look.result()
 
 
-async def receive(chunks: AsyncIterator[bytes], file: BinaryIO, *, at_most: int) -> Received:
-    """Written in large pieces, each in a thread. Raises TooLarge before more is kept."""
-    received, piece, hasher = 0, bytearray(), hashlib.sha256()
+async def receive_at_most(chunks: AsyncIterator[bytes], file: BinaryIO, most: int) -> Received:
+    """Raises TooLarge before more is kept."""
 
-    def keep(data: bytes) -> None:
-        hasher.update(data)
-        file.write(data)
+    def require_size(size: int) -> None:
+        if size > most:
+            raise TooLarge(f"more than the {most} bytes that are taken were sent", max_bytes=most)
 
-    async for chunk in chunks:
-        received += len(chunk)
-        if received > at_most:
-            raise TooLarge(f"more than the {at_most} bytes that are taken were sent", max_bytes=at_most)
-        piece += chunk
-        if len(piece) >= _WRITE_BYTES:
-            await asyncio.to_thread(keep, bytes(piece))
-            piece.clear()
-    await asyncio.to_thread(keep, bytes(piece))
-    file.flush()
-    return Received(hasher.hexdigest(), received)
+    return await receive(chunks, file, require_size=require_size)
 
 
 def require_exactly(received: Received, *, digest: str, size: int) -> None:

@@ -14,7 +14,7 @@ from cloud.errors import Conflict, InvalidRequest, NotFound, TooLarge
 from cloud.repositories.artifacts import ArtifactFacts, ArtifactRecord
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.services.arrivals import Arrival, Arrivals, receive, require_exactly, require_pixels
+from cloud.services.arrivals import Arrival, Arrivals, receive_at_most, require_exactly, require_pixels
 from cloud.services.callers import Caller, Scope
 from cloud.services.links import REDIRECT_VALID_FOR, Links
 from cloud.services.plans import entitlements_of
@@ -78,7 +78,7 @@ class Artifacts:
         if declared is not None and declared != permission.bytes:
             raise _wrong_length(declared, permission.bytes)
         with staged_file(self._blobs.staging_folder) as (file, path):
-            received = await receive(chunks, file, at_most=permission.bytes)
+            received = await receive_at_most(chunks, file, permission.bytes)
             require_exactly(received, digest=permission.digest, size=permission.bytes)
             await self._blobs.adopt(artifact_key(permission.account_id, permission.digest), path)
         failpoint("artifact.received")
