@@ -1,25 +1,20 @@
-"""Submissions while the database is full, busy, or undoes one of two that wait for each other."""
+"""Submissions while the database is busy, or undoes one of two that wait for each other."""
 
 import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 
 from cloud.errors import Fenced
-from cloud.migrations.upgrade import migrate_postgres
 from cloud.repositories.unit import Unit
 from cloud.services.plans import Plan
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.api import PRESET, Api, Client, open_api, settings_for
-from tests.support.full_disk import small_disk
-from tests.support.postgres import PostgresServer
 
 OUTPUT = Output("9", 0, OutputKind.IMAGE, "a.png", "image/png", 10, "b" * 64, 4, 4)
 HELD_S = 12  # less than a statement may take, and much more than a client waits
@@ -51,62 +46,6 @@ async def test_exhausted_connections_are_said_within_two_seconds(database_url: s
         assert all("Retry-After" in answer.headers for answer in answers)
         assert (await client.call("GET", "/jobs")).json()["jobs"] == []
         assert [(await client.submit(body, key=f"k{number}")).status_code for number in range(5)] == [202] * 5
-
-
-@contextlib.asynccontextmanager
-async def _on_a_small_disk(server: PostgresServer) -> AsyncIterator[str]:
-    """The URL of a database that has a disk of its own; the log of the server has not."""
-    with small_disk(megabytes=32) as disk:
-        await server.fetch(f"CREATE TABLESPACE small LOCATION '{disk}'", "postgres")
-        await server.fetch("CREATE DATABASE small TABLESPACE small STRATEGY FILE_COPY", "postgres")
-        try:
-            yield f"postgresql+asyncpg://safelight@127.0.0.1:{server.port}/small"
-        finally:
-            await server.fetch("DROP TABLE IF EXISTS filler", "small")
-            await server.fetch("DROP DATABASE small WITH (FORCE)", "postgres")
-            await server.fetch("DROP TABLESPACE small", "postgres")
-
-
-async def test_full_disk_refuses_writes_and_lets_one_read(
-    postgres_server: PostgresServer, tmp_path: Path
-) -> None:
-    async with _on_a_small_disk(postgres_server) as url:
-        await migrate_postgres(url)
-        async with open_api(settings_for(url, tmp_path)) as api:
-            client = await api.client()
-            body = await client.body()
-            kept = (await client.submit(body)).json()["id"]
-            await postgres_server.fetch("CHECKPOINT", "small")  # what is there has its place
-            await _fill(postgres_server)
-
-            answers = [await client.submit(body, key=f"k{number}") for number in range(200)]
-            refused = [answer for answer in answers if answer.status_code != 202]
-            assert refused  # the last page of each table may have had some room
-            assert {answer.status_code for answer in refused} == {503}
-            assert all("Retry-After" in answer.headers for answer in refused)
-            assert (await client.call("GET", f"/jobs/{kept}")).status_code == 200
-
-            await postgres_server.fetch("DROP TABLE filler", "small")
-            again = [await client.submit(body, key=f"k{number}") for number in range(200)]
-            assert {answer.status_code for answer in again} == {202}
-            assert await _counts(api, client) == {"queued": 201}
-
-
-async def _fill(server: PostgresServer) -> None:
-    await server.fetch("CREATE TABLE filler (data text)", "small")
-    for rows in (4000, 400, 40, 4, 1):
-        while await _has_room(server, rows):
-            pass
-
-
-async def _has_room(server: PostgresServer, rows: int) -> bool:
-    try:
-        await server.fetch(
-            "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, $1::int)", "small", rows
-        )
-    except asyncpg.DiskFullError:
-        return False
-    return True
 
 
 async def test_a_storm_of_everything_leaves_everything_in_order(database_url: str, tmp_path: Path) -> None:
