@@ -8,7 +8,7 @@ import typer
 from cloud.cli.opening import configure, with_context
 from cloud.factory import Factory, ProcessContext
 from cloud.repositories.credits import Balance
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 
 __all__ = ["register"]
 

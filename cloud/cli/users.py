@@ -7,8 +7,8 @@ import typer
 from cloud.cli.opening import configure, with_context, with_database
 from cloud.factory import Factory, ProcessContext
 from cloud.services.callers import COMMAND_LINE
-from cloud.services.plans import Plan
 from cloud.services.users import Users
+from shared.api.accounts import Plan
 
 __all__ = ["register"]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, String, and_, cast, func, literal, null, or_, select
 
-from cloud.repositories.credits import EntryKind
 from cloud.repositories.now import Clock
 from cloud.tables.credit import CREDIT_BALANCES, CREDIT_ENTRIES
 from cloud.tables.job import JOBS
+from shared.api.credits import EntryKind
 from shared.jobs.state import JobState, is_terminal
 
 __all__ = ["AuditFinding", "CreditAuditRows"]

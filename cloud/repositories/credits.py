@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -25,21 +24,12 @@ from cloud.repositories.now import NOW, Clock
 from cloud.repositories.upsert import insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.credit import CREDIT_BALANCES, CREDIT_ENTRIES
+from shared.api.credits import EntryKind
 
-__all__ = ["Balance", "Charge", "CreditRows", "Entry", "EntryKind", "Reserve", "Taken"]
+__all__ = ["Balance", "Charge", "CreditRows", "Entry", "Reserve", "Taken"]
 
 _B = CREDIT_BALANCES.c
 _E = CREDIT_ENTRIES.c
-
-
-class EntryKind(StrEnum):
-    GRANT = "grant"
-    TOP_UP = "top_up"
-    RESERVE = "reserve"
-    CAPTURE = "capture"
-    RELEASE = "release"
-    LAPSE = "lapse"
-    ADJUST = "adjust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Operator, Scope
 from cloud.services.credits import Credits
 from cloud.services.periods import period_end, period_of
-from cloud.services.plans import Entitlements, Plan, entitlements_of
-from shared.api.accounts import Account, PlanLimits, Usage
+from cloud.services.plans import Entitlements, entitlements_of
+from shared.api.accounts import Account, Plan, PlanLimits, Usage
 from shared.errors import JsonValue
 
 __all__ = ["Accounts"]

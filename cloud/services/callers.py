@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cloud.errors import NotAllowed
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.logs import request_id
 
 __all__ = ["ACCOUNT_SCOPES", "COMMAND_LINE", "Caller", "Operator", "Scope"]

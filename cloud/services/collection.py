@@ -15,7 +15,8 @@ from time import monotonic, time
 from cloud.clients.blob import BlobStore, StoredBlob, artifact_key
 from cloud.repositories.collection import ArtifactKey, Leaving
 from cloud.repositories.database import Database
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from shared.failpoints import failpoint
 from shared.files import TEMPORARY_PREFIX
 

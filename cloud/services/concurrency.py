@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from cloud.repositories.lanes import Backlog
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 
 __all__ = ["is_over", "without_full_accounts"]
 

@@ -7,14 +7,15 @@ import structlog
 
 from cloud.errors import Conflict, InvalidRequest, NeedsCredits, PlanLimit
 from cloud.repositories.credit_audit import AuditFinding
-from cloud.repositories.credits import Balance, EntryKind, Reserve
+from cloud.repositories.credits import Balance, Reserve
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.cursors import cut_page, read_cursor
 from cloud.services.periods import period_end, period_of
-from cloud.services.plans import Plan, entitlements_of
-from shared.api.credits import CreditBalance, CreditEntry, CreditEntryPage
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
+from shared.api.credits import CreditBalance, CreditEntry, CreditEntryPage, EntryKind
 from shared.jobs.state import JobState
 
 __all__ = ["Credits", "settle", "shares"]
@@ -83,7 +84,7 @@ class Credits:
         return CreditEntryPage(
             entries=[
                 CreditEntry(
-                    kind=entry.kind.value,
+                    kind=entry.kind,
                     granted=entry.granted,
                     topped_up=entry.topped_up,
                     reserved=entry.reserved,

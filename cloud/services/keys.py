@@ -15,7 +15,7 @@ from cloud.repositories.keys import KeyRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import COMMAND_LINE, Caller, Scope
 from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.errors import JsonValue, TransientError
 from shared.ids import new_id
 

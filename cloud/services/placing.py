@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from cloud.errors import InvalidRequest, PlanLimit
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
 from cloud.services.presets import BUILTIN_POOL, SERVER_POOL
+from shared.api.accounts import Plan
 
 __all__ = ["Directions", "Place", "Placing"]
 

@@ -3,20 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
+from shared.api.accounts import Plan
 from shared.api.jobs import Priority
 
-__all__ = ["Entitlements", "Plan", "asked_priority", "entitlements_of", "lane_priority"]
+__all__ = ["Entitlements", "asked_priority", "entitlements_of", "lane_priority"]
 
 _MB = 1024 * 1024
 _MEGAPIXELS = 1024 * 1024
-
-
-class Plan(StrEnum):
-    FREE = "free"
-    CREATOR = "creator"
-    STUDIO = "studio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from time import monotonic
 
 from cloud.repositories.run_times import RunTime
 from cloud.repositories.unit import Unit
-from shared.api.credits import PriceBasis
+from shared.api.credits import BasisKind, PriceBasis
 
 __all__ = ["Offer", "Price", "Pricing", "Rates", "price_of"]
 
@@ -88,12 +88,12 @@ def price_of(declared: int, runs: Sequence[RunTime], rates: Rates) -> Price:
     rate = rates.of(server_class)
     measured = min(max(1, math.ceil(round(seconds * rate, 6))), _MOST_OF_DECLARED * declared)
     basis = PriceBasis(
-        kind="measured", runs=seen, server_class=server_class, seconds=seconds, credits_per_s=rate
+        kind=BasisKind.MEASURED, runs=seen, server_class=server_class, seconds=seconds, credits_per_s=rate
     )
     return Price(measured, basis, seconds)
 
 
 def _declared(runs: int, server_class: str | None, seconds: float | None) -> PriceBasis:
     return PriceBasis(
-        kind="declared", runs=runs, server_class=server_class, seconds=seconds, credits_per_s=None
+        kind=BasisKind.DECLARED, runs=runs, server_class=server_class, seconds=seconds, credits_per_s=None
     )

@@ -9,7 +9,7 @@ from cloud.repositories.accounts import User
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.callers import COMMAND_LINE
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.errors import JsonValue
 from shared.ids import new_id
 

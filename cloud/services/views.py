@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 
 from cloud.repositories.artifacts import ArtifactRecord
-from cloud.repositories.credits import Entry, EntryKind
+from cloud.repositories.credits import Entry
 from cloud.repositories.jobs import AttemptRecord, GivenFile, InputUrl, JobRecord
 from cloud.services.lane_needs import labels_of
 from cloud.services.links import Links
 from cloud.services.plans import asked_priority
 from shared.api.artifacts import Artifact, ArtifactState, Link, Problem
-from shared.api.credits import PriceBasis, Receipt
+from shared.api.credits import EntryKind, PriceBasis, Receipt
 from shared.api.jobs import Job, JobAttempt, JobDetail, JobFailure, JobInput, JobOutput
 from shared.jobs.state import JobState
 

@@ -10,7 +10,7 @@ from cloud.repositories.standing import Standing
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Operator, Scope
 from cloud.services.lane_needs import labels_lacking, lacking
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
 from cloud.services.waiting_words import (
     JobFacts,
     ServerFact,
@@ -18,6 +18,7 @@ from cloud.services.waiting_words import (
     reasons_of_job,
     reasons_of_server,
 )
+from shared.api.accounts import Plan
 from shared.api.waiting import JobWaiting, ServerWhy
 from shared.engines.base import Capabilities
 from shared.presets.bundle import Preset

@@ -1,12 +1,19 @@
 """An account on the wire: its plan, what that allows, and what was used of it."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.api.jobs import Priority
 
-__all__ = ["Account", "PlanLimits", "Usage"]
+__all__ = ["Account", "Plan", "PlanLimits", "Usage"]
+
+
+class Plan(StrEnum):
+    FREE = "free"
+    CREATOR = "creator"
+    STUDIO = "studio"
 
 
 class PlanLimits(BaseModel):
@@ -40,12 +47,10 @@ class Usage(BaseModel):
 
 
 class Account(BaseModel):
-    """`plan` is free, creator or studio."""
-
     model_config = ConfigDict(frozen=True)
 
     id: str
     name: str
-    plan: str
+    plan: Plan
     limits: PlanLimits
     usage: Usage

@@ -1,10 +1,35 @@
 """Credits on the wire: the balance, its entries, and a job's receipt. All amounts are whole credits."""
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["CreditBalance", "CreditEntry", "CreditEntryPage", "PriceBasis", "Quote", "Receipt"]
+__all__ = [
+    "BasisKind",
+    "CreditBalance",
+    "CreditEntry",
+    "CreditEntryPage",
+    "EntryKind",
+    "PriceBasis",
+    "Quote",
+    "Receipt",
+]
+
+
+class EntryKind(StrEnum):
+    GRANT = "grant"
+    TOP_UP = "top_up"
+    RESERVE = "reserve"
+    CAPTURE = "capture"
+    RELEASE = "release"
+    LAPSE = "lapse"
+    ADJUST = "adjust"
+
+
+class BasisKind(StrEnum):
+    DECLARED = "declared"  # by the preset
+    MEASURED = "measured"  # on completed runs
 
 
 class CreditBalance(BaseModel):
@@ -24,12 +49,11 @@ class CreditBalance(BaseModel):
 
 
 class CreditEntry(BaseModel):
-    """One change: what each part of the balance gained, below zero what it lost. `kind` is grant,
-    top_up, reserve, capture, release, lapse or adjust."""
+    """One change: what each part of the balance gained, below zero what it lost."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str
+    kind: EntryKind
     granted: int
     topped_up: int
     reserved: int
@@ -49,12 +73,12 @@ class CreditEntryPage(BaseModel):
 
 
 class PriceBasis(BaseModel):
-    """What a price rests on: `declared` by the preset, or `measured` from `runs` completed ones on
-    servers of `server_class`, which took `seconds` in the median, at `credits_per_s`."""
+    """What a price rests on. A measured one: `runs` completed ones on servers of `server_class`, which
+    took `seconds` in the median, at `credits_per_s`."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str
+    kind: BasisKind
     runs: int
     server_class: str | None
     seconds: float | None

@@ -20,8 +20,8 @@ from cloud.factory import Factory, ProcessContext, open_context
 from cloud.migrations.upgrade import migrate_postgres, newest_version
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.services.callers import Caller, Scope
-from cloud.services.plans import Plan
 from cloud.settings import Settings
+from shared.api.accounts import Plan
 from shared.api.batches import BatchItem, BatchRequest
 from shared.api.jobs import JobInput, JobRequest
 from shared.files import digest_bytes, staged_file

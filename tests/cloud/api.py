@@ -17,8 +17,8 @@ from cloud.main import asgi_app
 from cloud.migrations.upgrade import newest_version
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.services.callers import Scope
-from cloud.services.plans import Plan
 from cloud.settings import Settings
+from shared.api.accounts import Plan
 from shared.files import digest_bytes, staged_file
 
 __all__ = ["BASE", "PRESET", "Api", "Client", "open_api", "picture", "settings_for"]

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from cloud.clients.metrics import Metrics
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
 from cloud.settings import Settings
+from shared.api.accounts import Plan
 
 DOCS = Path(__file__).parents[2] / "docs"
 LIMITS = (DOCS / "limits-and-guarantees.md").read_text("utf-8")

@@ -7,7 +7,8 @@ from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from cloud.cli.program import app, main
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 
 CREATOR = entitlements_of(Plan.CREATOR).credits_per_month
 

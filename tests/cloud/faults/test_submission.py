@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from cloud.errors import Fenced
 from cloud.repositories.unit import Unit
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.api import PRESET, Api, Client, open_api, settings_for
 

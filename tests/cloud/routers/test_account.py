@@ -11,7 +11,8 @@ import pytest
 from cloud.services import plans
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.periods import period_end, period_of
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from shared.files import digest_bytes
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.api import BASE, PRESET, Api, Client, open_api, picture, settings_for

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from cloud.clients.blob import artifact_key
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from shared.files import digest_bytes
 from tests.cloud.api import BASE, Api, Client, picture
 

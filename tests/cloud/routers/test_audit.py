@@ -3,7 +3,7 @@
 from cloud.repositories.audit import AuditEntry
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.key_text import new_key
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from tests.cloud.api import BASE, Api
 
 

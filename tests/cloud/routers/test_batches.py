@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cloud.repositories.attempt import Claim
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from shared.jobs.events import Output, OutputKind
 from tests.cloud.api import BASE, PRESET, Api, Client, open_api, settings_for
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cloud.services.callers import COMMAND_LINE
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from tests.cloud.api import Api, Client
 
 GRAPH: dict[str, Any] = {

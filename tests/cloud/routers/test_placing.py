@@ -9,7 +9,7 @@ import pytest
 from cloud.errors import BadSettings
 from cloud.repositories.servers import ServerFacts
 from cloud.services.callers import COMMAND_LINE
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.api.servers import ServerRequest
 from tests.cloud.api import Api, Client, open_api, settings_for
 

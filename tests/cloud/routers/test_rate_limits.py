@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cloud.services.key_text import new_key
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from tests.cloud.api import BASE, Api, open_api, settings_for
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -13,7 +13,7 @@ from cloud.repositories.jobs import InputName, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.collection import Collection, CollectionRules
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.files import digest_bytes, staged_file
 from shared.ids import new_id
 

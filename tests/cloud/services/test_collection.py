@@ -12,7 +12,8 @@ from cloud.errors import BeingDeleted
 from cloud.repositories.collection import ArtifactKey, Leaving
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from shared.files import digest_bytes, staged_file
 from shared.ids import new_id
 from shared.jobs.state import JobState, is_terminal

@@ -4,7 +4,8 @@ import asyncio
 
 from cloud.clients.queue import Bell
 from cloud.repositories.database import Database
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
 from tests.cloud.services.desk import POOL, Desk
 
 MOST = entitlements_of(Plan.FREE).concurrency

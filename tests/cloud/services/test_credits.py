@@ -10,12 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from cloud.errors import Conflict, InvalidRequest, NeedsCredits, PlanLimit
-from cloud.repositories.credits import Balance, EntryKind, Reserve
+from cloud.repositories.credits import Balance, Reserve
 from cloud.repositories.database import Database
 from cloud.services.callers import Caller, Scope
 from cloud.services.credits import Credits, settle, shares
 from cloud.services.periods import period_end, period_of
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from shared.api.accounts import Plan
+from shared.api.credits import EntryKind
 from shared.errors import TransientError
 from shared.ids import new_id
 from shared.jobs.state import JobState

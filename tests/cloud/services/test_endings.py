@@ -9,7 +9,6 @@ import pytest
 from cloud.clients.queue import LocalQueue
 from cloud.errors import Fenced
 from cloud.repositories.attempt import Claim
-from cloud.repositories.credits import EntryKind
 from cloud.repositories.database import Database
 from cloud.repositories.jobs import NewJob
 from cloud.repositories.lanes import Lane
@@ -18,8 +17,10 @@ from cloud.services.attempts import AttemptRules
 from cloud.services.callers import Caller, Scope
 from cloud.services.credits import Credits
 from cloud.services.endings import Ending, Endings
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
 from cloud.services.waiting import Waiting
+from shared.api.accounts import Plan
+from shared.api.credits import EntryKind
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, Output, OutputKind
 from shared.jobs.state import JobState

@@ -19,9 +19,9 @@ from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.event_streams import EventStreams, Frame
-from cloud.services.plans import Plan
 from cloud.services.publisher import EventPublisher
 from cloud.services.stream_door import StreamDoor
+from shared.api.accounts import Plan
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, JobEvent, Queued, Stage, StageName, Started
 from shared.jobs.state import JobState

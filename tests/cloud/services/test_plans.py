@@ -1,6 +1,7 @@
 """What plans allow."""
 
-from cloud.services.plans import Plan, asked_priority, entitlements_of, lane_priority
+from cloud.services.plans import asked_priority, entitlements_of, lane_priority
+from shared.api.accounts import Plan
 from shared.api.jobs import Priority
 
 

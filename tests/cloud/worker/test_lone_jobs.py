@@ -10,7 +10,7 @@ from cloud.clients.queue import Bell
 from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules
-from cloud.services.plans import Plan
+from shared.api.accounts import Plan
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
 from tests.cloud.worker.shop import ACCOUNT, Shop
