@@ -45,7 +45,8 @@ class Request:
     """`url` is a path of the API, or with `signed` a link that is used without the key.
 
     `upload` is a file to send as the body, `on_sent` hears of its bytes as they go, `sink` is where to
-    write the body of a success. A `repeatable` request may be sent again when its answer was lost.
+    write the body of a success. Each may be sent again when its answer was lost: it names the thing that
+    it makes, by a digest or an idempotency key.
     """
 
     method: str
@@ -56,7 +57,6 @@ class Request:
     upload: Path | None = None
     on_sent: Callable[[int], None] | None = None
     sink: BinaryIO | None = None
-    repeatable: bool = True
     signed: bool = False
 
 

@@ -58,8 +58,6 @@ class AsyncTransport:
         await self._client.aclose()
 
     async def _send_again(self, request: Request) -> Answer:
-        if not request.repeatable:
-            return await self._send(request)
         start = _position(request)
         async for attempt in AsyncRetrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
             with attempt:
@@ -113,8 +111,6 @@ class BlockingTransport:
         self._client.close()
 
     def _send_again(self, request: Request) -> Answer:
-        if not request.repeatable:
-            return self._send(request)
         start = _position(request)
         for attempt in Retrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
             with attempt:
