@@ -12,7 +12,9 @@ from desktop.cli.preset_check import Flaw
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import JsonValue
 from shared.presets.bundle import Preset
+from shared.presets.manifest import Licence
 from shared.presets.parameter import Parameter
+from shared.presets.requires import ModelRequirement
 
 __all__ = ["print_flaws", "print_preset_line", "print_preset_sheet", "print_preset_table"]
 
@@ -41,7 +43,7 @@ def print_preset_line(preset: Preset) -> None:
 def print_preset_sheet(preset: Preset) -> None:
     manifest = preset.manifest
     console = Console(markup=False, highlight=False)
-    console.print(f"{manifest.name} {manifest.version} · {_kind(preset)} · {manifest.licence.spdx}")
+    console.print(f"{manifest.name} {manifest.version} · {_kind(preset)} · {_licence(manifest.licence)}")
     console.print(manifest.summary)
     table = Table("Setting", "Default", "Allowed", "Help", box=None)
     for parameter in sorted(manifest.parameters, key=lambda parameter: parameter.order):
@@ -51,8 +53,7 @@ def print_preset_sheet(preset: Preset) -> None:
         values = " ".join(f"--set {name}={_text(value)}" for name, value in value_set.values.items())
         console.print(f"{value_set.label}: {values}")
     for model in manifest.requires.models:
-        source = f" · {model.url}" if model.url else ""
-        console.print(f"Needs models/{model.folder}/{model.filename}{source}")
+        console.print(f"Needs {_model(model)}")
 
 
 def print_flaws(folder: Path, flaws: Sequence[Flaw], *, as_json: bool) -> None:
@@ -82,6 +83,18 @@ def _flaw_line(folder: Path, flaw: Flaw) -> dict[str, JsonValue]:
 
 def _kind(preset: Preset) -> str:
     return "instant" if preset.manifest.instant(NODE_CLASSES) else "AI"
+
+
+def _licence(licence: Licence) -> str:
+    use = "for commercial use too" if licence.commercial_use else "not for commercial use"
+    strictest = f"; its models: {licence.strictest_model}" if licence.strictest_model else ""
+    return f"{licence.spdx}, {use}{strictest}"
+
+
+def _model(model: ModelRequirement) -> str:
+    size = "" if model.size_bytes is None else f"{model.size_bytes / 1e9:.1f} GB"
+    facts = (f"models/{model.folder}/{model.filename}", size, model.licence, model.url)
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _allowed(parameter: Parameter) -> str:

@@ -101,8 +101,6 @@ class InputLimits:
     max_pixels: int | None = None
     min_side: int | None = None
     max_side: int | None = None
-    max_duration_s: float | None = None
-    max_fps: float | None = None
     max_frames: int | None = None
 
 
@@ -161,8 +159,6 @@ class PresetOutput:
     primary: bool = False
     format: str = "source"
     quality: int | None = None
-    fps: float | None = None
-    audio: bool = False
     metadata: MetadataPolicy = MetadataPolicy.KEEP
 
 

@@ -34,6 +34,8 @@ def test_show_tells_settings_and_needs(here: Here, tmp_path: Path) -> None:
     assert sheet.code == 0
     assert "strength" in sheet.out
     assert "models/checkpoints/v1-5-pruned-emaonly.safetensors" in sheet.out
+    assert "for commercial use too" in sheet.out
+    assert "4.3 GB" in sheet.out
     line = json.loads(here(tmp_path, "presets", "show", "noir", "--json").out)
     assert line["preset"]["parameters"][0]["id"] == "filter"
 
