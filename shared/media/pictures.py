@@ -154,11 +154,19 @@ def _open(media_type: str, file: BinaryIO) -> Image.Image:
 
 
 def _open_raw(path: Path, limits: MediaLimits, side: int | None) -> Image.Image:
-    with importlib.import_module("rawpy").imread(str(path)) as raw:
-        sizes = raw.sizes
-        require_pixels(path, sizes.width * sizes.height, limits)
-        half = side is not None and max(sizes.width, sizes.height) >= 2 * side
-        image = Image.fromarray(raw.postprocess(use_camera_wb=True, half_size=half))
+    rawpy = importlib.import_module("rawpy")
+    try:
+        with rawpy.imread(str(path)) as raw:
+            sizes = raw.sizes
+            require_pixels(path, sizes.width * sizes.height, limits)
+            half = side is not None and max(sizes.width, sizes.height) >= 2 * side
+            image = Image.fromarray(raw.postprocess(use_camera_wb=True, half_size=half))
+    except rawpy.LibRawError as error:
+        raise BrokenMedia(
+            f"{path.name} is damaged, or a RAW file of a camera that is not known here: copy it again, "
+            "or save it as TIFF first",
+            file=path.name,
+        ) from error
     if half:
         image.info["full_size"] = (image.width * 2, image.height * 2)
     return image

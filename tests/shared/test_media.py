@@ -119,6 +119,17 @@ def test_what_only_claims_to_be_a_picture_is_refused_in_plain_words(
         verify_image(path, LIMITS)
 
 
+@pytest.mark.parametrize("content", [b"II*\0\x10\0\0\0CR\x02\0" + b"\x5a" * 500, b"II*\0\x08\0\0\0"])
+def test_what_only_claims_to_be_raw_is_broken(tmp_path: Path, content: bytes) -> None:
+    pytest.importorskip("rawpy")
+    path = tmp_path / "a.cr2"
+    path.write_bytes(content)
+
+    for look in (probe_image, verify_image):
+        with pytest.raises(BrokenMedia, match=r"a\.cr2 is damaged, or a RAW file of a camera"):
+            look(path, LIMITS)
+
+
 def test_bomb_is_an_error_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     Image.new("1", (30_000, 30_000)).save(path)
