@@ -45,7 +45,6 @@ from cloud.services.leading import Leading
 from cloud.services.links import Links
 from cloud.services.observing import Observing
 from cloud.services.placing import Directions, Placing
-from cloud.services.plans import Plan
 from cloud.services.presets import Presets
 from cloud.services.pricing import Pricing, Rates
 from cloud.services.publisher import EventPublisher
@@ -66,6 +65,7 @@ from cloud.services.webhook_sender import WebhookSender
 from cloud.services.webhooks import Webhooks
 from cloud.services.why import Why
 from cloud.settings import Settings
+from shared.api.accounts import Plan
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.media import DEFAULT_INPUT_LIMITS, MediaLimits
 from shared.presets.bundle import Preset, load_preset, preset_folders, shipped_presets_folder
@@ -218,6 +218,7 @@ class Factory:
             endings=self._endings(),
             presets=self._context.presets,
             max_bytes=self._context.settings.max_upload_bytes,
+            lease=self.attempt_rules().lease,
             try_s=self._context.settings.fetch_try_s,
             utcnow=self._context.utcnow,
         )
@@ -320,6 +321,7 @@ class Factory:
             queue=self._context.queue,
             http=self._context.user_http,
             box=self._context.box,
+            lease=self.attempt_rules().lease,
         )
 
     def webhooks(self) -> Webhooks:

@@ -60,9 +60,11 @@ async def run_process(settings: Settings, parts: Parts) -> None:
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]
             if parts.works:
+                sending = Factory(context).webhook_sender().run(poll_s=settings.reap_every_s)
+                fetching = Factory(context).input_fetcher().run(poll_s=settings.reap_every_s)
                 beside.append(group.create_task(keep_house(context), name="chores"))
-                beside.append(group.create_task(Factory(context).webhook_sender().run(), name="webhooks"))
-                beside.append(group.create_task(Factory(context).input_fetcher().run(), name="fetcher"))
+                beside.append(group.create_task(sending, name="webhooks"))
+                beside.append(group.create_task(fetching, name="fetcher"))
             async with asyncio.TaskGroup() as serving:
                 if parts.listening is not None:
                     answering = _serve(context, parts.listening, stop, hurry, whole=parts.answers)

@@ -31,7 +31,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A delivery that is the caller's to send, until `taken_until`. The secrets are sealed."""
+    """A delivery that is the caller's to send while its lease lasts; `tries` counts this one, and tells it
+    from the others. The secrets are sealed."""
 
     number: int
     message_id: str
@@ -41,7 +42,6 @@ class Outgoing:
     secrets: tuple[str, ...]
     body: str
     tries: int
-    taken_until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,21 @@ class DeliveryRows:
         if rows:
             self._connection.execute(_ADD, rows)
 
-    def take(self, *, most: int, each: int, busy: Mapping[str, int], held: timedelta) -> tuple[Outgoing, ...]:
+    def take(
+        self, *, most: int, each: int, busy: Mapping[str, int], lease: timedelta
+    ) -> tuple[Outgoing, ...]:
         """Up to `most` that are due, the longest first; of no webhook more than `each`, with those that
         are `busy` by its id."""
         chosen = fair_share(self._due, most=most, each=each, busy=busy)
-        return self._taken(chosen, held) if chosen else ()
+        return self._taken(chosen, lease) if chosen else ()
+
+    def renew(self, sent: Outgoing, lease: timedelta) -> bool:
+        """False if it is no longer the caller's."""
+        return self._note(sent, taken_until=self._clock.now(lease))
+
+    def let_go(self, sent: Outgoing) -> bool:
+        """Others may take it at once."""
+        return self._note(sent, taken_until=None)
 
     def delivered(self, sent: Outgoing, *, status: int) -> bool:
         """False if it is no longer the caller's."""
@@ -157,11 +167,11 @@ class DeliveryRows:
         )
         return [(row.number, row.webhook_id) for row in rows]
 
-    def _taken(self, chosen: Mapping[int, str], held: timedelta) -> tuple[Outgoing, ...]:
+    def _taken(self, chosen: Mapping[int, str], lease: timedelta) -> tuple[Outgoing, ...]:
         self._connection.execute(
             update(WEBHOOK_DELIVERIES)
             .where(_D.number.in_(chosen))
-            .values(taken_until=self._clock.now(held), tries=_D.tries + 1)
+            .values(taken_until=self._clock.now(lease), tries=_D.tries + 1)
         )
         both = case((_W.old_secret_until > self._clock.now(), _W.old_secret))
         rows = self._connection.execute(
@@ -180,7 +190,6 @@ class DeliveryRows:
                 secrets=tuple(secret for secret in (row.secret, row.old) if secret is not None),
                 body=row.body,
                 tries=row.tries,
-                taken_until=row.taken_until,
             )
             for row in rows
         )
@@ -195,7 +204,8 @@ class DeliveryRows:
             .where(
                 _D.number == sent.number,
                 _D.state == DeliveryState.WAITING,
-                _D.taken_until == sent.taken_until,
+                _D.tries == sent.tries,
+                _D.taken_until.is_not(None),
             )
             .values(**values)
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
@@ -23,12 +23,13 @@ _J = JOBS.c
 _KEY = tuple_(_F.job_id, _F.input, _F.position)
 _ADD = insert(INPUT_FETCHES).values(tries=0, next_at=NOW)
 _Key = tuple[str, str, int]
+_NOT_OF_A_FETCH = frozenset({"next_at", "taken_until", "problem"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """One file that is the caller's to fetch, until `taken_until`. With the last of a job's, that enters
-    `pool`."""
+    """One file that is the caller's to fetch while its lease lasts; `tries` counts this one, and tells it
+    from the others. With the last file of a job's, that enters `pool`."""
 
     job_id: str
     input: str
@@ -39,7 +40,6 @@ class Fetch:
     name: str
     pool: str
     tries: int
-    taken_until: datetime
 
     @property
     def key(self) -> _Key:
@@ -59,11 +59,19 @@ class FetchRows:
         if rows:
             self._connection.execute(_ADD, rows)
 
-    def take(self, *, most: int, each: int, busy: Mapping[str, int], held: timedelta) -> tuple[Fetch, ...]:
+    def take(self, *, most: int, each: int, busy: Mapping[str, int], lease: timedelta) -> tuple[Fetch, ...]:
         """Up to `most` that are due, the longest first; of no account more than `each`, with those that
         are `busy` by its id."""
         chosen = fair_share(self._due, most=most, each=each, busy=busy)
-        return self._taken(chosen, held) if chosen else ()
+        return self._taken(chosen, lease) if chosen else ()
+
+    def renew(self, fetch: Fetch, lease: timedelta) -> bool:
+        """False if it is no longer the caller's."""
+        return self._note(fetch, taken_until=self._clock.now(lease))
+
+    def let_go(self, fetch: Fetch) -> bool:
+        """Others may take it at once."""
+        return self._note(fetch, taken_until=None)
 
     def arrived(self, fetch: Fetch, digest: str) -> int | None:
         """It is an input of the job from now on; how many files the job still waits for. None if it is
@@ -80,12 +88,8 @@ class FetchRows:
         left = select(func.count()).where(_F.job_id == fetch.job_id)
         return int(self._connection.execute(left).scalar_one())
 
-    def again(self, fetch: Fetch, *, after: timedelta, problem: str) -> None:
-        self._connection.execute(
-            update(INPUT_FETCHES)
-            .where(self._is_ours(fetch))
-            .values(next_at=self._clock.now(after), taken_until=None, problem=problem)
-        )
+    def again(self, fetch: Fetch, *, after: timedelta, problem: str) -> bool:
+        return self._note(fetch, next_at=self._clock.now(after), taken_until=None, problem=problem)
 
     def release(self) -> int:
         """Nobody fetches anything just now."""
@@ -131,14 +135,14 @@ class FetchRows:
         )
         return [((row.job_id, row.input, row.position), row.account_id) for row in rows]
 
-    def _taken(self, chosen: Mapping[_Key, str], held: timedelta) -> tuple[Fetch, ...]:
+    def _taken(self, chosen: Mapping[_Key, str], lease: timedelta) -> tuple[Fetch, ...]:
         keys = list(chosen)
         self._connection.execute(
             update(INPUT_FETCHES)
             .where(_KEY.in_(keys))
-            .values(taken_until=self._clock.now(held), tries=_F.tries + 1)
+            .values(taken_until=self._clock.now(lease), tries=_F.tries + 1)
         )
-        columns = [column for column in INPUT_FETCHES.c if column.name not in {"next_at", "problem"}]
+        columns = [column for column in INPUT_FETCHES.c if column.name not in _NOT_OF_A_FETCH]
         rows = self._connection.execute(
             select(*columns, ACCOUNTS.c.plan)
             .join(ACCOUNTS, ACCOUNTS.c.id == _F.account_id)
@@ -146,12 +150,17 @@ class FetchRows:
         )
         return tuple(Fetch(**row._mapping) for row in rows)
 
+    def _note(self, fetch: Fetch, **values: object) -> bool:
+        done = self._connection.execute(update(INPUT_FETCHES).where(self._is_ours(fetch)).values(**values))
+        return done.rowcount == 1
+
     def _is_ours(self, fetch: Fetch) -> ColumnElement[bool]:
         return and_(
             _F.job_id == fetch.job_id,
             _F.input == fetch.input,
             _F.position == fetch.position,
-            _F.taken_until == fetch.taken_until,
+            _F.tries == fetch.tries,
+            _F.taken_until.is_not(None),
         )
 
 

@@ -1,12 +1,15 @@
 """Fetches the files that jobs name by URL: each becomes an artifact of the account, as if it had been
 uploaded, and with the last one its job gets in line.
 
-A process that dies on the way leaves the file to the next. What cannot be had ends the job.
+A process that dies on the way leaves the file to the next as soon as its lease is over, and one that is told
+to stop at once. What cannot be had ends the job.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -25,7 +28,9 @@ from cloud.repositories.jobs import InputName
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
 from cloud.services.inputs import check_inputs, check_pictures, check_sizes
-from cloud.services.plans import Plan, entitlements_of
+from cloud.services.plans import entitlements_of
+from cloud.services.tenure import while_ours
+from shared.api.accounts import Plan
 from shared.errors import SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.files import staged_file
@@ -47,8 +52,15 @@ _STEPS = (
     timedelta(minutes=10),
     timedelta(minutes=30),
 )
-_AFTER_TRY = timedelta(seconds=60)  # for looking at the file and storing it
 _REFUSALS = (AddressRefused, AnswerRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """A file that is stored."""
+
+    digest: str
+    facts: ArtifactFacts
 
 
 class InputFetcher:
@@ -65,6 +77,7 @@ class InputFetcher:
         endings: Endings,
         presets: Mapping[str, Preset],
         max_bytes: int,
+        lease: timedelta,
         try_s: float,
         utcnow: Callable[[], datetime],
     ) -> None:
@@ -76,6 +89,7 @@ class InputFetcher:
         self._endings = endings
         self._presets = presets
         self._max_bytes = max_bytes
+        self._lease = lease
         self._try_s = try_s
         self._utcnow = utcnow
         self._busy: Counter[str] = Counter()
@@ -109,38 +123,56 @@ class InputFetcher:
         free = _AT_ONCE - self._busy.total()
         if free <= 0:
             return 0
-        busy, held = dict(self._busy), timedelta(seconds=self._try_s) + _AFTER_TRY
+        busy, since = dict(self._busy), asyncio.get_running_loop().time()
         taken = await self._database.write(
-            lambda unit: unit.fetches.take(most=free, each=_EACH_AT_ONCE, busy=busy, held=held)
+            lambda unit: unit.fetches.take(most=free, each=_EACH_AT_ONCE, busy=busy, lease=self._lease)
         )
         for fetch in taken:
             self._busy[fetch.account_id] += 1
-            group.create_task(self._handle(fetch, waiter), name=f"fetch-{fetch.job_id}")
+            group.create_task(self._handle(fetch, waiter, since), name=f"fetch-{fetch.job_id}")
         if taken:
             failpoint("fetch.taken")
         return len(taken)
 
-    async def _handle(self, fetch: Fetch, waiter: Waiter) -> None:
+    async def _handle(self, fetch: Fetch, waiter: Waiter, since: float) -> None:
+        def renew(unit: Unit) -> bool:
+            return unit.fetches.renew(fetch, self._lease)
+
         try:
-            await self._try(fetch)
+            lease_s = self._lease.total_seconds()
+            async with while_ours(lambda: self._database.write(renew), lease_s=lease_s, since=since):
+                came = await self._tried(fetch)
+            await self._note(fetch, came)
         except TransientError as error:
             _log.warning("fetch_not_noted", job=fetch.job_id, error=error.code)
+        except asyncio.CancelledError:
+            await self._let_go(fetch)
+            raise
         finally:
             self._busy[fetch.account_id] -= 1
             self._busy += Counter()  # drops what is at zero
             waiter.ring()
 
-    async def _try(self, fetch: Fetch) -> None:
+    async def _let_go(self, fetch: Fetch) -> None:
+        with contextlib.suppress(TransientError):
+            if await self._database.write(lambda unit: unit.fetches.let_go(fetch)):
+                await self._queue.ring(Bell.FETCHES)
+
+    async def _tried(self, fetch: Fetch) -> _Came | SafelightError:
         try:
-            digest, facts = await self._stored(fetch)
+            return await self._stored(fetch)
         except SafelightError as error:
-            await self._note_failure(fetch, error)
+            return error
+
+    async def _note(self, fetch: Fetch, came: _Came | SafelightError) -> None:
+        if isinstance(came, SafelightError):
+            await self._note_failure(fetch, came)
             return
-        ended = await self._database.write(lambda unit: self._arrived(unit, fetch, digest, facts))
+        ended = await self._database.write(lambda unit: self._arrived(unit, fetch, came))
         failpoint("fetch.noted")
         await self._queue.ring(Bell.EVENTS if ended else Bell.JOBS)
 
-    async def _stored(self, fetch: Fetch) -> tuple[str, ArtifactFacts]:
+    async def _stored(self, fetch: Fetch) -> _Came:
         """Raises what the account's own upload would, and what SafeHttp does."""
         most = min(self._max_bytes, entitlements_of(Plan(fetch.plan)).max_upload_bytes)
         with staged_file(self._blobs.staging_folder) as (file, path):
@@ -155,7 +187,7 @@ class InputFetcher:
             failpoint("fetch.announced")
             await self._blobs.adopt(artifact_key(fetch.account_id, got.digest), path)
             failpoint("fetch.stored")
-        return got.digest, ArtifactFacts(found.media_type, found.width, found.height)
+        return _Came(got.digest, ArtifactFacts(found.media_type, found.width, found.height))
 
     async def _note_failure(self, fetch: Fetch, error: SafelightError) -> None:
         wait = _wait(fetch, error)
@@ -170,10 +202,10 @@ class InputFetcher:
         failpoint("fetch.failed")
         await self._queue.ring(Bell.EVENTS)
 
-    def _arrived(self, unit: Unit, fetch: Fetch, digest: str, facts: ArtifactFacts) -> bool:
+    def _arrived(self, unit: Unit, fetch: Fetch, came: _Came) -> bool:
         """True if that ended the job."""
-        unit.artifacts.accept(fetch.account_id, digest, facts)
-        left = unit.fetches.arrived(fetch, digest)
+        unit.artifacts.accept(fetch.account_id, came.digest, came.facts)
+        left = unit.fetches.arrived(fetch, came.digest)
         if left != 0:
             return False
         try:

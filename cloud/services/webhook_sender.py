@@ -1,10 +1,11 @@
 """Sends what webhooks are to be told: at least once, in no order, and no webhook delays another.
 
-A sender that dies between sending and noting it leaves the delivery to the next, which sends it
-under the same id.
+A sender that dies leaves what it had to the next as soon as its lease is over; what it had sent, and not
+noted, is then sent again under the same id. One that is told to stop hands it on at once.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from datetime import timedelta
 from time import time
@@ -18,6 +19,7 @@ from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.deliveries import Outgoing
 from cloud.repositories.unit import Unit
+from cloud.services.tenure import while_ours
 from cloud.services.webhook_rules import Again, Dead, Delivered, Tried, after_try, gives_up
 from cloud.services.webhooks import disable
 from shared.api.webhook_signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, webhook_signature
@@ -31,19 +33,26 @@ _log = structlog.get_logger(__name__)
 _AT_ONCE = 64
 _EACH_AT_ONCE = 4
 _TRY_S = 15.0
-_HELD = timedelta(seconds=60)  # longer than a try and what follows it
 _DELIVERED_KEPT = timedelta(days=7)
 _DEAD_KEPT = timedelta(days=30)
 
 
 class WebhookSender:
     def __init__(
-        self, *, database: Database, queue: Queue, http: SafeHttp, box: SecretBox, try_s: float = _TRY_S
+        self,
+        *,
+        database: Database,
+        queue: Queue,
+        http: SafeHttp,
+        box: SecretBox,
+        lease: timedelta,
+        try_s: float = _TRY_S,
     ) -> None:
         self._database = database
         self._queue = queue
         self._http = http
         self._box = box
+        self._lease = lease
         self._try_s = try_s
         self._busy: Counter[str] = Counter()
 
@@ -78,30 +87,44 @@ class WebhookSender:
         free = _AT_ONCE - self._busy.total()
         if free <= 0:
             return 0
-        busy = dict(self._busy)
+        busy, since = dict(self._busy), asyncio.get_running_loop().time()
         taken = await self._database.write(
-            lambda unit: unit.deliveries.take(most=free, each=_EACH_AT_ONCE, busy=busy, held=_HELD)
+            lambda unit: unit.deliveries.take(most=free, each=_EACH_AT_ONCE, busy=busy, lease=self._lease)
         )
         for outgoing in taken:
             self._busy[outgoing.webhook_id] += 1
-            group.create_task(self._handle(outgoing, waiter), name=f"webhook-{outgoing.message_id}")
+            handling = self._handle(outgoing, waiter, since)
+            group.create_task(handling, name=f"webhook-{outgoing.message_id}")
         if taken:
             failpoint("webhook.taken")
         return len(taken)
 
-    async def _handle(self, outgoing: Outgoing, waiter: Waiter) -> None:
+    async def _handle(self, outgoing: Outgoing, waiter: Waiter, since: float) -> None:
+        def renew(unit: Unit) -> bool:
+            return unit.deliveries.renew(outgoing, self._lease)
+
         try:
-            tried = await self._send(outgoing)
+            lease_s = self._lease.total_seconds()
+            async with while_ours(lambda: self._database.write(renew), lease_s=lease_s, since=since):
+                tried = await self._send(outgoing)
             failpoint("webhook.sent")
             if await self._database.write(lambda unit: _noted(unit, outgoing, tried)):
                 await self._queue.ring(Bell.EVENTS)
             failpoint("webhook.noted")
         except TransientError as error:
             _log.warning("webhook_not_noted", delivery=outgoing.message_id, error=error.code)
+        except asyncio.CancelledError:
+            await self._let_go(outgoing)
+            raise
         finally:
             self._busy[outgoing.webhook_id] -= 1
             self._busy += Counter()  # drops what is at zero
             waiter.ring()
+
+    async def _let_go(self, outgoing: Outgoing) -> None:
+        with contextlib.suppress(TransientError):
+            if await self._database.write(lambda unit: unit.deliveries.let_go(outgoing)):
+                await self._queue.ring(Bell.EVENTS)
 
     async def _send(self, outgoing: Outgoing) -> Tried:
         body = outgoing.body.encode()

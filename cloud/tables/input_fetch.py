@@ -13,7 +13,7 @@ __all__ = ["INPUT_FETCHES"]
 
 class InputFetchRow(SQLModel, table=True):
     """One file of one job. Its row goes when it has come; with the last of a job's, that enters its lane
-    in `pool`. Whoever fetches it has it until `taken_until`."""
+    in `pool`. Whoever fetches it has it until `taken_until`, which moves on while they live."""
 
     __tablename__ = "input_fetches"
     __table_args__ = (Index("ix_input_fetches_due", "next_at"),)

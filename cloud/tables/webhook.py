@@ -44,7 +44,7 @@ class WebhookDeliveryRow(SQLModel, table=True):
     of the webhook meanwhile, nothing ties the two but `webhook_id`.
 
     `body` is what is sent, word for word, as often as it is sent. Whoever sends it has it until
-    `taken_until`.
+    `taken_until`, which moves on while they live.
     """
 
     __tablename__ = "webhook_deliveries"

@@ -38,9 +38,15 @@ class ComfyClient:
     """
 
     def __init__(
-        self, url: str, *, authorization: str | None = None, patience: Patience | None = None
+        self,
+        url: str,
+        *,
+        authorization: str | None = None,
+        patience: Patience | None = None,
+        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
     ) -> None:
-        """`authorization` is the header of that name, where the address does not bring it."""
+        """`authorization` is the header of that name, where the address does not bring it. A message
+        above `max_message_bytes` is not taken in; what it told is found by asking."""
         address = parse_address(url)
         if authorization is not None:
             address = replace(address, authorization=authorization)
@@ -54,7 +60,12 @@ class ComfyClient:
         self._submission = Submission(
             endpoints=self._endpoints, lookout=self._lookout, patience=self._patience
         )
-        self._switchboard = Switchboard(address=address, client_id=self.client_id, patience=self._patience)
+        self._switchboard = Switchboard(
+            address=address,
+            client_id=self.client_id,
+            patience=self._patience,
+            max_message_bytes=max_message_bytes,
+        )
         self._catalogue: NodeCatalogue | None = None
         self._facts: ServerFacts | None = None
         self._unclaimed: dict[str, Feed] = {}

@@ -9,15 +9,18 @@ from collections.abc import Callable
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
+from websockets.frames import CloseCode
 
 from shared.comfy.address import ServerAddress
 from shared.comfy.messages import WireMessage, parse_frame, parse_text
 
-__all__ = ["EventSocket"]
+__all__ = ["LARGEST_MESSAGE_BYTES", "EventSocket"]
 
 _log = structlog.get_logger(__name__)
 _HELLO = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+# Previews have kilobytes; but nodes may send whole pictures here, as PNG of up to 4 bytes a pixel.
+LARGEST_MESSAGE_BYTES = 64 << 20
 _CLOSE_TIMEOUT_S = 2.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 10.0
 _CANNOT_CONNECT = (OSError, TimeoutError, WebSocketException)
@@ -28,7 +31,8 @@ class EventSocket:
 
     The server awaits each socket in one loop, so a reader that stops would hold up everybody:
     neither callback may block. A socket can stay open and yet be deaf (the server forgets a client
-    id when an older socket of it closes at last), hence `reopen`.
+    id when an older socket of it closes at last), hence `reopen`. A message above `max_message_bytes`
+    is never held in memory: it ends the connection, and the next is opened only after a while.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class EventSocket:
         on_gap: Callable[[], None],
         connect_timeout_s: float = 10.0,
         ping_interval_s: float = 15.0,
+        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
     ) -> None:
         self.client_id = client_id
         self._address = address
@@ -47,6 +52,7 @@ class EventSocket:
         self._on_gap = on_gap
         self._connect_timeout_s = connect_timeout_s
         self._ping_interval_s = ping_interval_s
+        self._max_message_bytes = max_message_bytes
         self._heard_at = 0.0
         self._opened = asyncio.Event()
         self._connection: ClientConnection | None = None
@@ -99,8 +105,8 @@ class EventSocket:
                     delay = _FIRST_DELAY_S
                     await self._read(connection)
             except _CANNOT_CONNECT as error:
-                _log.debug("comfy_socket_failed", server=self._address.url, reason=type(error).__name__)
-                if isinstance(error, InvalidHandshake):
+                self._log_failure(error)
+                if isinstance(error, InvalidHandshake) or _is_too_large(error):
                     delay = _LONGEST_DELAY_S
             finally:
                 self._connection = None
@@ -114,7 +120,7 @@ class EventSocket:
             self._address.socket_url(self.client_id),
             additional_headers=self._address.headers,
             compression=None,
-            max_size=None,
+            max_size=self._max_message_bytes,
             proxy=None,
             open_timeout=self._connect_timeout_s,
             close_timeout=_CLOSE_TIMEOUT_S,
@@ -130,7 +136,23 @@ class EventSocket:
         if not is_first:
             self._on_gap()
 
+    def _log_failure(self, error: Exception) -> None:
+        if _is_too_large(error):
+            _log.warning(
+                "comfy_message_too_large", server=self._address.url, max_bytes=self._max_message_bytes
+            )
+        else:
+            _log.debug("comfy_socket_failed", server=self._address.url, reason=type(error).__name__)
+
     async def _read(self, connection: ClientConnection) -> None:
         async for frame in connection:
             self._heard_at = time.monotonic()
             self._on_message(parse_text(frame) if isinstance(frame, str) else parse_frame(frame))
+
+
+def _is_too_large(error: Exception) -> bool:
+    return (
+        isinstance(error, ConnectionClosed)
+        and error.sent is not None
+        and error.sent.code == CloseCode.MESSAGE_TOO_BIG
+    )

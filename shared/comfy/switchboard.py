@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 from shared.comfy.address import ServerAddress
-from shared.comfy.event_socket import EventSocket
+from shared.comfy.event_socket import LARGEST_MESSAGE_BYTES, EventSocket
 from shared.comfy.feed import Feed
 from shared.comfy.messages import (
     ExecutionStarted,
@@ -27,9 +27,17 @@ __all__ = ["Switchboard"]
 class Switchboard:
     """One socket for all prompts of this client, and one for each client id that it takes over."""
 
-    def __init__(self, *, address: ServerAddress, client_id: str, patience: Patience) -> None:
+    def __init__(
+        self,
+        *,
+        address: ServerAddress,
+        client_id: str,
+        patience: Patience,
+        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
+    ) -> None:
         self._address = address
         self._patience = patience
+        self._max_message_bytes = max_message_bytes
         self._own = self._socket(client_id)
         self._adopted: dict[str, tuple[EventSocket, int]] = {}
         self._feeds: dict[str, list[Feed]] = {}
@@ -106,6 +114,7 @@ class Switchboard:
             on_gap=self._wake_all,
             connect_timeout_s=self._patience.connect_s,
             ping_interval_s=self._patience.ping_s,
+            max_message_bytes=self._max_message_bytes,
         )
 
     def _route(self, message: WireMessage) -> None:

@@ -9,15 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 __all__ = ["Asked", "HttpServer", "Reply", "http_server"]
 
+_LONGEST_GATE_S = 120.0
+
 
 @dataclass(frozen=True)
 class Reply:
-    """With `cut_at`, the connection ends after that many bytes of the body; 0 before any answer."""
+    """With `cut_at`, the connection ends after that many bytes of the body; 0 before any answer. With `gate`,
+    nothing is answered before it is set."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     cut_at: int | None = None
+    gate: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,17 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         script.asked.append(Asked(self.command, self.path, headers, body))
         reply = script.replies.popleft() if script.replies else Reply(status=500, body=b"nothing scripted")
+        if reply.gate is not None:
+            reply.gate.wait(_LONGEST_GATE_S)
         if reply.cut_at == 0:
             self.close_connection = True
             return
+        try:
+            self._send(reply)
+        except ConnectionError:
+            self.close_connection = True  # whoever asked is no more
+
+    def _send(self, reply: Reply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)

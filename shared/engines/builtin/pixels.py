@@ -7,7 +7,7 @@ on either form, so that 8 bits stay 8 bits as long as nothing is computed. A mas
 of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "Mask",
     "NodeFailed",
     "Picture",
+    "as_batch",
     "as_bytes",
     "as_floats",
     "by_bands",
@@ -39,6 +40,11 @@ class NodeFailed(FatalError):
     """A node cannot do this with the values that reached it."""
 
     code = "node_failed"
+
+
+def as_batch(items: Sequence[Array]) -> Array:
+    """Items of one shape, behind each other; a single one is not copied."""
+    return np.expand_dims(items[0], 0) if len(items) == 1 else np.stack(items)
 
 
 def as_floats(picture: Picture) -> npt.NDArray[np.float32]:

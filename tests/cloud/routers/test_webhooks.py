@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from cloud.services.plans import Plan
+from cloud.factory import Factory
+from cloud.tables.webhook import WEBHOOK_DELIVERIES
+from shared.api.accounts import Plan
 from shared.jobs.events import Output, OutputKind
 from shared.sdk.webhooks import WebhookMessage, verify
 from tests.cloud.api import Api, Client, open_api, settings_for
@@ -51,6 +54,12 @@ class Hooks:
         job_id = await self.client.job_id()
         await self.client.call("POST", f"/jobs/{job_id}/cancel")
         return job_id
+
+    async def taken_until(self) -> datetime:
+        """Of the one delivery that is on its way."""
+        column = WEBHOOK_DELIVERIES.c.taken_until
+        query = select(column).where(column.is_not(None))
+        return await self.api.context.database.read(lambda unit: unit.connection.execute(query).scalar_one())
 
     def now(self) -> datetime:
         """By the clock of the database."""
@@ -274,7 +283,7 @@ async def test_delivery_whose_sender_died_comes_again_under_its_id(hooks: Hooks)
     await hooks.add()
     await hooks.cancelled_job()
     taken = await hooks.api.context.database.write(
-        lambda unit: unit.deliveries.take(most=10, each=4, busy={}, held=timedelta(seconds=60))
+        lambda unit: unit.deliveries.take(most=10, each=4, busy={}, lease=timedelta(seconds=60))
     )
     assert len(taken) == 1
     assert await hooks.send() == 0
@@ -285,6 +294,47 @@ async def test_delivery_whose_sender_died_comes_again_under_its_id(hooks: Hooks)
         lambda unit: unit.deliveries.again(taken[0], after=timedelta(0), status=None, problem="x")
     )
     assert late is False
+
+
+async def test_slow_site_is_told_by_one_sender_as_long_as_that_lives(hooks: Hooks) -> None:
+    """It says so in good time, and another that looks finds nothing."""
+    held = asyncio.Event()
+
+    async def slow(_request: Request, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        writer.write(answer(200))
+
+    hooks.site.answers = [slow]
+    webhook, _ = await hooks.add()
+    await hooks.cancelled_job()
+    settings = hooks.api.context.settings.model_copy(update={"lease_s": 4.0})
+    sender = Factory(replace(hooks.api.context, settings=settings)).webhook_sender()
+    sending = asyncio.create_task(sender.send_due())
+    await hooks.site.until(1)
+    first = await hooks.taken_until()
+    while await hooks.taken_until() == first:
+        assert await hooks.send() == 0
+    held.set()
+    assert await sending == 1
+    [delivery] = await hooks.deliveries(webhook)
+    assert (delivery["state"], delivery["tries"], len(hooks.site.asked)) == ("delivered", 1, 1)
+
+
+async def test_sender_that_is_stopped_hands_on_what_it_had(hooks: Hooks) -> None:
+    async def silent(_request: Request, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    hooks.site.answers = [silent, answer(200)]
+    webhook, _ = await hooks.add()
+    await hooks.cancelled_job()
+    running = asyncio.create_task(hooks.api.factory.webhook_sender().run())
+    await hooks.site.until(1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await hooks.send() == 1
+    first, again = (request.headers["webhook-id"] for request in hooks.site.asked)
+    assert first == again
+    assert [delivery["state"] for delivery in await hooks.deliveries(webhook)] == ["delivered"]
 
 
 @pytest.mark.parametrize("url", ["http://a.example/", "https://127.0.0.1/", "https://a.example:22/", "x"])
@@ -318,7 +368,7 @@ async def test_secrets_lie_sealed(hooks: Hooks) -> None:
     _webhook, secret = await hooks.add()
     await hooks.cancelled_job()
     [taken] = await hooks.api.context.database.write(
-        lambda unit: unit.deliveries.take(most=10, each=4, busy={}, held=timedelta(seconds=1))
+        lambda unit: unit.deliveries.take(most=10, each=4, busy={}, lease=timedelta(seconds=1))
     )
     assert hooks.api.context.box.open(taken.secrets[0]) == secret
     assert secret[6:] not in taken.secrets[0]

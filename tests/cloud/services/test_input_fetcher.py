@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from cloud.factory import Factory
 from cloud.repositories.jobs import InputUrl, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.callers import COMMAND_LINE
-from cloud.services.plans import Plan
+from cloud.tables.input_fetch import INPUT_FETCHES
+from shared.api.accounts import Plan
 from shared.files import digest_bytes
 from shared.ids import new_id
 from tests.cloud.api import PRESET, Api, Client, open_api, picture, settings_for
@@ -56,6 +59,11 @@ class Desk:
             return {lane.pool: lane.waiting for lane in unit.lanes.backlog(["builtin", ":inputs"]).lanes}
 
         return await self.api.context.database.read(work)
+
+    async def taken_until(self) -> datetime:
+        """Of the one file that is on its way."""
+        query = select(INPUT_FETCHES.c.taken_until)
+        return await self.api.context.database.read(lambda unit: unit.connection.execute(query).scalar_one())
 
     def later(self, by: timedelta) -> None:
         self.api.context.database.clock_offset += by
@@ -211,13 +219,49 @@ async def test_expires_while_it_waits_for_its_file(desk: Desk) -> None:
 async def test_fetch_whose_process_died_is_taken_over(desk: Desk) -> None:
     await desk.submit()
     database = desk.api.context.database
-    held = timedelta(seconds=60)
-    [left] = await database.write(lambda unit: unit.fetches.take(most=5, each=5, busy={}, held=held))
+    lease = timedelta(seconds=60)
+    [left] = await database.write(lambda unit: unit.fetches.take(most=5, each=5, busy={}, lease=lease))
     assert await desk.fetch() == 0
     desk.later(timedelta(seconds=61))
     assert await desk.fetch() == 1
     assert await desk.lanes() == {"builtin": 1}
     assert await database.write(lambda unit: unit.fetches.arrived(left, "0" * 64)) is None
+
+
+async def test_slow_file_is_fetched_by_one_process_as_long_as_that_lives(desk: Desk) -> None:
+    """It says so in good time, and another that looks finds nothing."""
+    held = asyncio.Event()
+
+    async def slow(_request: Request, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        writer.write(answer(200, RED))
+
+    desk.site.answers = [slow]
+    await desk.submit()
+    settings = desk.api.context.settings.model_copy(update={"lease_s": 4.0})
+    fetcher = Factory(replace(desk.api.context, settings=settings)).input_fetcher()
+    fetching = asyncio.create_task(fetcher.fetch_due())
+    await desk.site.until(1)
+    first = await desk.taken_until()
+    while await desk.taken_until() == first:
+        assert await desk.fetch() == 0
+    held.set()
+    assert await fetching == 1
+    assert (await desk.lanes(), len(desk.site.asked)) == ({"builtin": 1}, 1)
+
+
+async def test_process_that_is_stopped_hands_on_what_it_fetched(desk: Desk) -> None:
+    async def silent(_request: Request, _writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    desk.site.answers = [silent, answer(200, RED)]
+    await desk.submit()
+    running = asyncio.create_task(desk.api.factory.input_fetcher().run())
+    await desk.site.until(1)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert await desk.fetch() == 1
+    assert await desk.lanes() == {"builtin": 1}
 
 
 async def test_batch_of_urls_ends_with_what_could_be_had(desk: Desk) -> None:
@@ -257,10 +301,10 @@ async def test_graph_of_ones_own_gets_its_file_too(desk: Desk) -> None:
 
 async def test_files_of_one_job_that_come_at_once(desk: Desk) -> None:
     """Each counts what is left after the other: exactly one sees the last."""
-    database, held = desk.api.context.database, timedelta(seconds=60)
+    database, lease = desk.api.context.database, timedelta(seconds=60)
     for _ in range(5):
         job_id = await database.write(lambda unit: _two_files(unit, desk.client.account_id))
-        taken = await database.write(lambda unit: unit.fetches.take(most=9, each=9, busy={}, held=held))
+        taken = await database.write(lambda unit: unit.fetches.take(most=9, each=9, busy={}, lease=lease))
         assert [fetch.job_id for fetch in taken] == [job_id] * 2
         left = await asyncio.gather(
             *(

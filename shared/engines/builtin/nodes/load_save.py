@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, ImageSequence, PngImagePlugin
 
 from shared.engines.builtin.node_run import NodeRun
-from shared.engines.builtin.pixels import Mask, NodeFailed, Picture, as_bytes
+from shared.engines.builtin.pixels import Mask, NodeFailed, Picture, as_batch, as_bytes
 from shared.jobs.events import OutputKind
 from shared.media import open_image
 
@@ -32,7 +32,7 @@ def _load(*, image: Path) -> tuple[Picture, Mask]:
             continue
         frames.append(pixels)
         masks.append(_alpha_mask(frame))
-    return np.stack(frames), np.stack(masks)
+    return as_batch(frames), as_batch(masks)
 
 
 def _load_mask(*, image: Path, channel: str) -> Mask:
@@ -52,11 +52,13 @@ def _frames(path: Path) -> Iterator[Image.Image]:
 
 
 def _upright(frame: Image.Image) -> Image.Image:
+    frame.load()
     try:
-        turned = ImageOps.exif_transpose(frame)
+        is_turned = frame.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(frame) if is_turned else frame  # which would copy it anyway
     except SyntaxError:  # broken EXIF counts as none
-        turned = frame
-    return turned.point(lambda value: value * (1 / 255)) if turned.mode == "I" else turned
+        upright = frame
+    return upright.point(lambda value: value * (1 / 255)) if upright.mode == "I" else upright
 
 
 def _as_mode(frame: Image.Image, mode: str) -> Image.Image:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from shared.engines.builtin.pixels import NodeFailed, Picture, as_bytes, as_floats, new_floats
+from shared.engines.builtin.pixels import NodeFailed, Picture, as_batch, as_bytes, as_floats, new_floats
 
 __all__ = ["NODES", "resize", "resize_cropped"]
 
@@ -60,11 +60,8 @@ def _lanczos(picture: Picture, width: int, height: int) -> Picture:
     data = as_bytes(picture)
     if data.shape[1:3] == (height, width):
         return data
-    result = np.empty((len(data), height, width, data.shape[3]), np.uint8)
-    for item, pixels in enumerate(data):
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        result[item] = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
-    return result
+    images = (Image.fromarray(np.ascontiguousarray(pixels)) for pixels in data)
+    return as_batch([np.asarray(image.resize((width, height), Image.Resampling.LANCZOS)) for image in images])
 
 
 def _positions(old: int, new: int, *, offset: float = 0.0) -> npt.NDArray[np.float32]:
