@@ -11,6 +11,7 @@ from urllib.parse import quote
 from shared.comfy.address import parse_address
 from shared.comfy.endpoints import Endpoints, UploadedFile
 from shared.comfy.errors import ServerFaulty, ServerUnreachable
+from shared.comfy.event_socket import LARGEST_MESSAGE_BYTES
 from shared.comfy.feed import Feed
 from shared.comfy.following import News, follow_prompt
 from shared.comfy.lookout import Lookout

@@ -42,9 +42,9 @@ class EventSocket:
         client_id: str,
         on_message: Callable[[WireMessage], None],
         on_gap: Callable[[], None],
+        max_message_bytes: int,
         connect_timeout_s: float = 10.0,
         ping_interval_s: float = 15.0,
-        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
     ) -> None:
         self.client_id = client_id
         self._address = address

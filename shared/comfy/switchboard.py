@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 from shared.comfy.address import ServerAddress
-from shared.comfy.event_socket import LARGEST_MESSAGE_BYTES, EventSocket
+from shared.comfy.event_socket import EventSocket
 from shared.comfy.feed import Feed
 from shared.comfy.messages import (
     ExecutionStarted,
@@ -28,12 +28,7 @@ class Switchboard:
     """One socket for all prompts of this client, and one for each client id that it takes over."""
 
     def __init__(
-        self,
-        *,
-        address: ServerAddress,
-        client_id: str,
-        patience: Patience,
-        max_message_bytes: int = LARGEST_MESSAGE_BYTES,
+        self, *, address: ServerAddress, client_id: str, patience: Patience, max_message_bytes: int
     ) -> None:
         self._address = address
         self._patience = patience

@@ -1,9 +1,11 @@
 """What the client survives; each test names the fault and what must hold."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.comfy import endpoints
 from shared.comfy.client import ComfyClient
@@ -122,6 +124,39 @@ async def test_a_socket_closed_in_mid_run_is_opened_again(server: ComfyServer, c
     assert isinstance(news[-1], Succeeded)
     assert any(isinstance(item, StepProgress) for item in news), "the new socket brings steps again"
     assert set(server.connected) == {client.client_id}
+
+
+async def test_a_message_beyond_the_bound_is_not_taken_and_the_end_is_found_by_looking(
+    server: ComfyServer,
+) -> None:
+    client = ComfyClient(server.url, patience=QUICK_PATIENCE, max_message_bytes=4096)
+    server.faults.garbage = ("x" * 4097,)
+
+    with capture_logs() as logs:
+        prompt, news = await run(client, sampling(5, 1))
+    await client.aclose()
+
+    assert isinstance(news[-1], Succeeded)
+    assert server.begun == [prompt.id]
+    assert {
+        "event": "comfy_message_too_large",
+        "log_level": "warning",
+        "server": server.url,
+        "max_bytes": 4096,
+    } in logs
+
+
+async def test_a_large_message_within_the_bound_goes_through(server: ComfyServer) -> None:
+    client = ComfyClient(server.url, patience=QUICK_PATIENCE, max_message_bytes=1 << 20)
+    pictures = "".join(f"picture {number:08}.png, " for number in range(10_000))
+    server.faults.garbage = (json.dumps({"type": "executed", "data": {"output": {"text": [pictures]}}}),)
+
+    _, news = await run(client, sampling(5, 1))
+    await client.aclose()
+
+    assert isinstance(news[-1], Succeeded)
+    assert any(isinstance(item, StepProgress) for item in news)
+    assert server.connected == [client.client_id]
 
 
 async def test_without_any_socket_the_end_is_found_by_looking(
