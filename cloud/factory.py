@@ -454,7 +454,13 @@ def _blob_store(settings: Settings) -> BlobStore:
         secret_access_key=None if secret is None else secret.get_secret_value(),
     )
     place = parse_s3_url(settings.storage_url or "")
-    return S3BlobStore(place=place, keys=keys, staging_folder=settings.storage_folder / "staging")
+    return S3BlobStore(
+        place=place,
+        keys=keys,
+        staging_folder=settings.storage_folder / "staging",
+        answer_within=timedelta(seconds=settings.storage_answer_s),
+        patience=timedelta(seconds=settings.storage_patience_s),
+    )
 
 
 def _upload_limits(settings: Settings) -> MediaLimits:

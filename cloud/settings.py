@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     database_connections: Annotated[int, Field(ge=2, le=500)] = 10
     redis_url: Annotated[str, Field(pattern=r"^(redis|rediss|unix)://.+")] | None = None
     storage_url: Annotated[str, Field(pattern=r"^(file:///|s3://).+")] | None = None
+    storage_answer_s: Annotated[float, Field(gt=0, le=60)] = 5.0  # how long S3 may keep silent before a try
+    storage_patience_s: Annotated[float, Field(gt=0, le=60)] = 12.0  # is repeated, and a request kept waiting
     s3_access_key_id: str | None = None  # without these two, where AWS's own tools look
     s3_secret_access_key: SecretStr | None = None
     secret_key: SecretStr | None = None

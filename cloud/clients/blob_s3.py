@@ -20,7 +20,7 @@ import httpx
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import S3Store
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, stop_any
 from tenacity.wait import wait_random_exponential
 
 from cloud.clients.blob import BlobMissing, BlobUnavailable, SignedLink, StoredBlob, checked_key
@@ -39,6 +39,8 @@ _TROUBLE = (BaseError, OSError)
 _TRIES = 5
 _PART_BYTES = 16 << 20  # larger files go in parts of this size
 _PARTS_AT_ONCE = 3
+_PART_WITHIN = timedelta(seconds=20)
+_SLOWEST_BYTES_PER_S = 2 << 20  # of what is sent to the store: slower is taken for trouble
 _CHUNK_BYTES = 256 * 1024
 _LONGEST_REQUEST = timedelta(minutes=10)
 _DIGEST = "sha256"  # the name of what we note beside each object
@@ -48,8 +50,9 @@ _LINK_TIMEOUT_S = 10.0
 
 
 class S3BlobStore:
-    """`answer_within` is how long the store may keep silent before a request is tried again;
-    `deletes_within` how long after its signature it takes a request to delete what may come anew."""
+    """`answer_within` is how long the store may keep silent before a request is tried again, `patience` how
+    long whoever waits for it is kept waiting by tries that came to nothing; `deletes_within` how long after
+    its signature the store takes a request to delete what may come anew."""
 
     def __init__(
         self,
@@ -57,35 +60,21 @@ class S3BlobStore:
         place: S3Place,
         keys: S3Keys,
         staging_folder: Path,
-        answer_within: timedelta = timedelta(seconds=20),
+        answer_within: timedelta = timedelta(seconds=5),
+        patience: timedelta = timedelta(seconds=12),
         longest_pause_s: float = 2.0,
         deletes_within: timedelta = timedelta(seconds=30),
     ) -> None:
         self._answer_within = answer_within
+        self._patience_s = patience.total_seconds()
         self._deletes_within = deletes_within
         self._place = place
         self._keys = keys
         self._staging = staging_folder
         self._staging.mkdir(parents=True, exist_ok=True)
         self._longest_pause_s = longest_pause_s
-        self._store = S3Store(
-            place.bucket,
-            prefix=place.prefix or None,
-            config={
-                "region": place.region,
-                "endpoint": place.endpoint,
-                "virtual_hosted_style_request": False,
-                "checksum_algorithm": "SHA256",
-            },
-            client_options={
-                "allow_http": place.endpoint.startswith("http://"),
-                "connect_timeout": min(answer_within, timedelta(seconds=5)),
-                "read_timeout": answer_within,
-                "timeout": _LONGEST_REQUEST,
-            },
-            retry_config={"max_retries": 0},
-            credential_provider=keys.for_obstore,
-        )
+        self._store = self._opened(answer_within)
+        self._slow_store = self._opened(max(answer_within, _PART_WITHIN))
 
     @property
     def staging_folder(self) -> Path:
@@ -94,12 +83,14 @@ class S3BlobStore:
     async def adopt(self, key: str, path: Path) -> None:
         checked_key(key)
         digest, size = await asyncio.to_thread(lambda: (digest_file(path), path.stat().st_size))
-        if await self.size(key) is None:
-            await self._again(lambda: self._put(key, path, size, digest))
+        async with _within(self._patience_s + size / _SLOWEST_BYTES_PER_S):
+            if await self.size(key) is None:
+                await self._again(lambda: self._put(key, path, size, digest))
         await asyncio.to_thread(path.unlink)
 
     async def size(self, key: str) -> int | None:
-        head = await self._again(lambda: self._head(key))
+        async with _within(self._patience_s):
+            head = await self._again(lambda: self._head(key))
         return None if head is None else head[0]
 
     @contextlib.asynccontextmanager
@@ -154,7 +145,7 @@ class S3BlobStore:
         return True
 
     async def stored(self, prefix: str) -> AsyncIterator[StoredBlob]:
-        listing = obstore.list(self._store, checked_key(prefix), chunk_size=1000)
+        listing = obstore.list(self._slow_store, checked_key(prefix), chunk_size=1000)
         while True:
             try:
                 found = await anext(listing, None)
@@ -221,6 +212,28 @@ class S3BlobStore:
     async def aclose(self) -> None:
         pass
 
+    def _opened(self, read_timeout: timedelta) -> S3Store:
+        """`read_timeout` begins with the request: what is sent must be there by then."""
+        place = self._place
+        return S3Store(
+            place.bucket,
+            prefix=place.prefix or None,
+            config={
+                "region": place.region,
+                "endpoint": place.endpoint,
+                "virtual_hosted_style_request": False,
+                "checksum_algorithm": "SHA256",
+            },
+            client_options={
+                "allow_http": place.endpoint.startswith("http://"),
+                "connect_timeout": self._answer_within,
+                "read_timeout": read_timeout,
+                "timeout": _LONGEST_REQUEST,
+            },
+            retry_config={"max_retries": 0},
+            credential_provider=self._keys.for_obstore,
+        )
+
     async def _put(self, key: str, path: Path, size: int, digest: str) -> None:
         """Once; an error is one only if the bytes are not there afterwards."""
         try:
@@ -239,7 +252,7 @@ class S3BlobStore:
         noted = {"Content-Type": _UNTYPED, _DIGEST: digest}
         if size > _PART_BYTES:
             await obstore.put_async(
-                self._store,
+                self._slow_store,
                 key,
                 path,
                 attributes=noted,
@@ -251,7 +264,8 @@ class S3BlobStore:
             data = await asyncio.to_thread(path.read_bytes)
             if digest_bytes(data) != digest:
                 raise FatalError("a file changed while it was being stored", key=key)
-            await obstore.put_async(self._store, key, data, attributes=noted, mode="create")
+            async with asyncio.timeout(self._answer_within.total_seconds() + size / _SLOWEST_BYTES_PER_S):
+                await obstore.put_async(self._slow_store, key, data, attributes=noted, mode="create")
 
     async def _head(self, key: str) -> tuple[int, str | None] | None:
         """Size and noted digest; direct uploads have none noted."""
@@ -293,7 +307,7 @@ class S3BlobStore:
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type((*_TROUBLE, BlobUnavailable)),
-                stop=stop_after_attempt(_TRIES),
+                stop=stop_any(stop_after_attempt(_TRIES), stop_after_delay(self._patience_s)),
                 wait=wait_random_exponential(multiplier=0.1, max=self._longest_pause_s),
                 reraise=True,
             ):
@@ -302,6 +316,19 @@ class S3BlobStore:
         except _TROUBLE as error:
             raise _unavailable(error) from error
         raise AssertionError("a retry either returns or raises")
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """Raises BlobUnavailable if the block takes longer."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> BlobUnavailable:

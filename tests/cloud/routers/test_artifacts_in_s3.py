@@ -1,5 +1,6 @@
 """Artifacts where the bytes go to and come from S3 itself."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,24 +8,41 @@ from typing import Any
 import httpx
 import pytest
 
+from cloud.settings import Settings
 from shared.files import digest_bytes
 from shared.ids import new_id
+from shared.sdk.transport import TIMEOUT
 from tests.cloud.api import Api, Client, open_api, picture, settings_for
 from tests.support.s3_server import KEY_ID, SECRET, S3Server
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-@pytest.fixture
-async def api(database_url: str, tmp_path: Path, s3_server: S3Server) -> AsyncIterator[Api]:
-    settings = settings_for(
+CLIENT_WAITS_S = TIMEOUT.read or 0.0
+
+
+def _settings(database_url: str, folder: Path, server: S3Server, **more: Any) -> Settings:
+    return settings_for(
         database_url,
-        tmp_path,
-        storage_url=s3_server.url(f"test/{new_id()}"),
+        folder,
+        storage_url=server.url(f"test/{new_id()}"),
         s3_access_key_id=KEY_ID,
         s3_secret_access_key=SECRET,
+        **more,
     )
-    async with open_api(settings) as opened:
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path, s3_server: S3Server) -> AsyncIterator[Api]:
+    async with open_api(_settings(database_url, tmp_path, s3_server)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def impatient(database_url: str, tmp_path: Path, s3_server: S3Server) -> AsyncIterator[Api]:
+    """With a store that may keep silent for half a second."""
+    quick = {"storage_answer_s": 0.5, "storage_patience_s": 1.5}
+    async with open_api(_settings(database_url, tmp_path, s3_server, **quick)) as opened:
         yield opened
 
 
@@ -89,5 +107,38 @@ async def test_store_that_is_away_is_a_503_that_may_be_tried_again(
     answer = await client.call("POST", f"/artifacts/{digest_bytes(data)}/complete")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "blob_unavailable")
     assert "127.0.0.1" not in answer.text
+    s3_server.behave()
+    assert (await _complete(client, data))["state"] == "ready"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT"])
+async def test_store_that_keeps_silent_holds_no_upload_for_longer_than_its_client_waits(
+    impatient: Api, s3_server: S3Server, method: str
+) -> None:
+    client = await impatient.client()
+    data = picture()
+    s3_server.fail("hang", method, times=1000)
+    begun = time.monotonic()
+    answer = await client.call("PUT", f"/artifacts/{digest_bytes(data)}", content=data)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "blob_unavailable")
+    assert int(answer.headers["Retry-After"]) < 10
+    assert time.monotonic() - begun < CLIENT_WAITS_S
+    s3_server.behave()
+    assert (await client.send(data))["state"] == "ready"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+async def test_store_that_keeps_silent_holds_no_look_at_what_was_sent(
+    impatient: Api, s3_server: S3Server, method: str
+) -> None:
+    client = await impatient.client()
+    data = picture()
+    assert await _sent((await client.announce(data))["upload"], data) == 200
+    s3_server.fail("hang", method, times=1000)
+    begun = time.monotonic()
+    answer = await client.call("POST", f"/artifacts/{digest_bytes(data)}/complete")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "blob_unavailable")
+    assert "Retry-After" in answer.headers
+    assert time.monotonic() - begun < CLIENT_WAITS_S
     s3_server.behave()
     assert (await _complete(client, data))["state"] == "ready"
