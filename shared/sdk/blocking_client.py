@@ -26,6 +26,7 @@ from shared.sdk.blocking_stream import follow_job_blocking
 from shared.sdk.files import (
     FileInputs,
     Values,
+    files_of_job,
     named_files,
     save_outputs,
     submit_file_batch,
@@ -83,10 +84,10 @@ class BlockingCloudClient:
         idempotency_key: str | None = None,
         on_sent: Sent | None = None,
     ) -> JobAccepted:
-        """Upload the files, which are named by the inputs of the preset, and submit one job on them."""
-        named = named_files(files)
+        """Submit one job on the files, which are named by the inputs of the preset: small ones go out with
+        it, and others ahead of it if the cloud has not got them."""
         key = idempotency_key or new_id()
-        return self._transport.perform(submit_files(preset, named, values, key, on_sent))
+        return self._transport.perform(submit_files(preset, files_of_job(files), values, key, on_sent))
 
     def develop(
         self,
@@ -99,8 +100,10 @@ class BlockingCloudClient:
     ) -> Job:
         """Submit one job on the files and wait for its end, however it ends; its events are told
         meanwhile."""
-        accepted = self.submit_files(preset, files, values, idempotency_key=idempotency_key)
-        for event in self.events(accepted.id):
+        key = idempotency_key or new_id()
+        steps = submit_files(preset, files_of_job(files), values, key, followed=True)
+        accepted, told = self._transport.perform_followed(steps)
+        for event in follow_job_blocking(self.get_job, accepted.id, self._place(accepted.id), told):
             if on_event is not None:
                 on_event(event)
         return self.get_job(accepted.id)
@@ -218,5 +221,7 @@ class BlockingCloudClient:
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """The job's events from its first, to exactly one terminal one."""
-        place = StreamPlace(job_id, server_url=self._server_url, api_key=self._api_key)
-        return follow_job_blocking(self.get_job, job_id, place)
+        return follow_job_blocking(self.get_job, job_id, self._place(job_id))
+
+    def _place(self, job_id: str) -> StreamPlace:
+        return StreamPlace(job_id, server_url=self._server_url, api_key=self._api_key)

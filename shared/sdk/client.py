@@ -4,12 +4,10 @@ Whatever may be sent twice is sent with an Idempotency-Key: the caller's, or one
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, Self
-
-import httpx
 
 from shared.api.accounts import Account
 from shared.api.artifacts import Artifact
@@ -27,17 +25,19 @@ from shared.sdk import operations
 from shared.sdk.files import (
     FileInputs,
     Values,
+    files_of_job,
     named_files,
     save_outputs,
     submit_file_batch,
     submit_files,
 )
-from shared.sdk.open_submission import OpenSubmission, SentFile
+from shared.sdk.forms import SentFile
+from shared.sdk.open_submission import OpenSubmission
 from shared.sdk.operations import Download, Sent, page_params
 from shared.sdk.pauses import Pauses
 from shared.sdk.stream_place import StreamPlace
 from shared.sdk.streams import follow_job
-from shared.sdk.transport import TIMEOUT, AsyncTransport, key_headers
+from shared.sdk.transport import AsyncTransport, key_headers
 
 __all__ = ["CloudClient"]
 
@@ -52,7 +52,6 @@ class CloudClient:
         self._server_url = server_url
         self._api_key = api_key
         self._transport = AsyncTransport(server_url=server_url, api_key=api_key)
-        self._streams = httpx.AsyncClient(timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=16))
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,7 +65,6 @@ class CloudClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._streams.aclose()
         await self._transport.aclose()
 
     async def upload_artifact(
@@ -83,8 +81,8 @@ class CloudClient:
     def open_submission(self, files: Sequence[SentFile], *, idempotency_key: str) -> OpenSubmission:
         """A job and its files in one request, of which the files are sent now. For few and small ones."""
         return OpenSubmission(
-            self._streams,
-            url=f"{self._server_url.rstrip('/')}{operations.API}/jobs/with-files",
+            self._transport.streams,
+            url=self._server_url.rstrip("/") + operations.WITH_FILES,
             key=key_headers(self._api_key),
             idempotency_key=idempotency_key,
             files=files,
@@ -99,8 +97,9 @@ class CloudClient:
         idempotency_key: str | None = None,
         on_sent: Sent | None = None,
     ) -> JobAccepted:
-        """Upload the files, which are named by the inputs of the preset, and submit one job on them."""
-        named = await asyncio.to_thread(named_files, files)
+        """Submit one job on the files, which are named by the inputs of the preset: small ones go out with
+        it, and others ahead of it if the cloud has not got them."""
+        named = await asyncio.to_thread(files_of_job, files)
         key = idempotency_key or new_id()
         return await self._transport.perform(submit_files(preset, named, values, key, on_sent))
 
@@ -115,8 +114,10 @@ class CloudClient:
     ) -> Job:
         """Submit one job on the files and wait for its end, however it ends; its events are told
         meanwhile."""
-        accepted = await self.submit_files(preset, files, values, idempotency_key=idempotency_key)
-        async for event in self.events(accepted.id):
+        named = await asyncio.to_thread(files_of_job, files)
+        steps = submit_files(preset, named, values, idempotency_key or new_id(), followed=True)
+        accepted, told = await self._transport.perform_followed(steps)
+        async for event in self._followed(accepted.id, told):
             if on_event is not None:
                 on_event(event)
         return await self.get_job(accepted.id)
@@ -238,5 +239,8 @@ class CloudClient:
     def events(self, job_id: str, opened: OpenSubmission | None = None) -> AsyncIterator[JobEvent]:
         """The job's events from its first, to exactly one terminal one; by whatever road is open, first of
         all by the answer to its submission."""
+        return self._followed(job_id, None if opened is None else opened.texts())
+
+    def _followed(self, job_id: str, told: AsyncGenerator[str, None] | None) -> AsyncIterator[JobEvent]:
         place = StreamPlace(job_id, server_url=self._server_url, api_key=self._api_key)
-        return follow_job(self.get_job, job_id, place, None if opened is None else opened.texts())
+        return follow_job(self.get_job, job_id, place, told)

@@ -1,7 +1,7 @@
 """One request and its answer, as values: what the two faces carry for the one core."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -44,9 +44,11 @@ _DEFAULT_RETRY_AFTER_S = 5.0
 class Request:
     """`url` is a path of the API, or with `signed` a link that is used without the key.
 
-    `upload` is a file to send as the body, `on_sent` hears of its bytes as they go, `sink` is where to
-    write the body of a success. Each may be sent again when its answer was lost: it names the thing that
-    it makes, by a digest or an idempotency key.
+    `upload` is a file to send as the body, or `parts` are its bytes, each with how many of them are of a
+    file; `on_sent` hears of a file's bytes as they go, `sink` is where to write the body of a success.
+    A `followed` one may be answered by a stream, whose first frame counts as the body.
+    Each may be sent again when its answer was lost: it names the thing that it makes, by a digest or an
+    idempotency key.
     """
 
     method: str
@@ -55,9 +57,11 @@ class Request:
     json: JsonValue = None
     headers: Mapping[str, str] = field(default_factory=dict)
     upload: Path | None = None
+    parts: Sequence[tuple[bytes, int]] = ()
     on_sent: Callable[[int], None] | None = None
     sink: BinaryIO | None = None
     signed: bool = False
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

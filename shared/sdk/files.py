@@ -1,22 +1,24 @@
 """Files on this machine as inputs of jobs, and outputs of jobs as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from shared.api.batches import BatchAccepted, BatchItem, BatchRequest
 from shared.api.jobs import Job, JobAccepted, JobInput, JobOutput, JobRequest
 from shared.errors import JsonValue
-from shared.files import digest_file, staged_file
+from shared.files import digest_bytes, digest_file, staged_file
 from shared.jobs.events import OutputKind
 from shared.naming import fold_name, free_name, safe_name
-from shared.sdk.operations import Download, Sent, download, submit_batch, submit_job, upload_artifact
+from shared.sdk.forms import JobForm, SentFile
+from shared.sdk.operations import Download, Sent, download, submit_batch, submit_with_files, upload_artifact
 from shared.sdk.transport import Steps
 
 __all__ = [
     "FileInputs",
     "NamedFile",
     "Values",
+    "files_of_job",
     "named_files",
     "save_outputs",
     "submit_file_batch",
@@ -26,32 +28,55 @@ __all__ = [
 FileInputs = Mapping[str, Path | Sequence[Path]]
 Values = Mapping[str, JsonValue]
 
+_MOST_SENT = 16
+_MOST_SENT_BYTES = 1 << 20  # up to here, sending costs less than asking first
+
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file for the input `input` of a preset."""
+    """A file for the input `input` of a preset. `data` are its bytes, if they go out with the job."""
 
     input: str
     path: Path
     digest: str
+    data: bytes | None = None
 
 
 def named_files(files: FileInputs) -> tuple[NamedFile, ...]:
     """Reads them all, for their digests."""
-    return tuple(
-        NamedFile(name, path, digest_file(path))
-        for name, given in files.items()
-        for path in ([given] if isinstance(given, Path) else given)
-    )
+    return tuple(NamedFile(name, path, digest_file(path)) for name, path in _given(files))
+
+
+def files_of_job(files: FileInputs) -> tuple[NamedFile, ...]:
+    """The same with the bytes of the first that are few and small enough to go out with one job."""
+    named: list[NamedFile] = []
+    room = _MOST_SENT_BYTES
+    for place, (name, path) in enumerate(_given(files)):
+        if place < _MOST_SENT and path.stat().st_size <= room:
+            data = path.read_bytes()
+            room -= len(data)
+            named.append(NamedFile(name, path, digest_bytes(data), data))
+        else:
+            named.append(NamedFile(name, path, digest_file(path)))
+    return tuple(named)
 
 
 def submit_files(
-    preset: str, files: Sequence[NamedFile], values: Values, idempotency_key: str, on_sent: Sent | None
+    preset: str,
+    files: Sequence[NamedFile],
+    values: Values,
+    idempotency_key: str,
+    on_sent: Sent | None = None,
+    *,
+    followed: bool = False,
 ) -> Steps[JobAccepted]:
-    """One job on the files, once the cloud has them."""
-    yield from _upload(files, on_sent)
+    """One job on the files, of which small ones go out with it, and others ahead of it. Where it is
+    `followed`, the frames of its events may follow."""
+    yield from _upload([file for file in files if file.data is None], on_sent)
+    sent = {file.digest: SentFile(file.input, file.data) for file in files if file.data is not None}
     request = JobRequest(preset=preset, inputs=_inputs(files), values=dict(values))
-    return (yield from submit_job(request, idempotency_key))
+    form = JobForm(tuple(sent.values()))
+    return (yield from submit_with_files(form, request, idempotency_key, on_sent, followed=followed))
 
 
 def submit_file_batch(
@@ -81,6 +106,12 @@ def save_outputs(job: Job, folder: Path) -> Steps[tuple[Path, ...]]:
         if output.kind is not OutputKind.PREVIEW:
             saved = (*saved, (yield from _save(job, output, folder)))
     return saved
+
+
+def _given(files: FileInputs) -> Iterator[tuple[str, Path]]:
+    for name, given in files.items():
+        for path in [given] if isinstance(given, Path) else given:
+            yield name, path
 
 
 def _upload(files: Sequence[NamedFile], on_sent: Sent | None) -> Steps[None]:

@@ -2,28 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
 
 import httpx
 from pydantic import ValidationError
 
 from shared.api.jobs import JobAccepted, JobRequest
-from shared.ids import new_id
 from shared.sdk.errors import NotTheCloud, Unreachable
 from shared.sdk.exchange import Answer, checked
+from shared.sdk.forms import JobForm, SentFile
+from shared.sdk.frames import async_frames, is_frames
 from shared.sdk.transport import unreachable
 
 __all__ = ["OpenSubmission", "SentFile"]
 
 _PATIENCE_S = 20.0  # the server has a little more
-
-
-@dataclass(frozen=True, slots=True)
-class SentFile:
-    """Bytes that the request will name by their digest; `input` is what they are for in the preset."""
-
-    input: str
-    data: bytes
 
 
 class OpenSubmission:
@@ -39,9 +31,8 @@ class OpenSubmission:
         files: Sequence[SentFile],
     ) -> None:
         self._url = url
-        self._boundary = new_id()
-        self._files = files
-        self._job: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._form = JobForm(files)
+        self._job: asyncio.Future[JobRequest] = asyncio.get_running_loop().create_future()
         self._begun = asyncio.Event()
         self._response: httpx.Response | None = None
         self._told: AsyncGenerator[str, None] | None = None
@@ -51,7 +42,7 @@ class OpenSubmission:
             headers={
                 **key,
                 "Accept": "text/event-stream",
-                "Content-Type": f"multipart/form-data; boundary={self._boundary}",
+                "Content-Type": self._form.content_type,
                 "Idempotency-Key": idempotency_key,
             },
             content=self._body(),
@@ -73,14 +64,14 @@ class OpenSubmission:
     async def submit(self, request: JobRequest) -> JobAccepted:
         """The request names every file by its digest. Raises the errors of shared/sdk/errors, of which
         none says that the job was not accepted unless it is a CloudRefusal."""
-        self._job.set_result(request.model_dump_json(exclude_defaults=True).encode())
+        self._job.set_result(request)
         try:
             response = await self._answering
             self._response = response
-            if not _is_stream(response):
+            if not is_frames(response):
                 body = await response.aread()
                 return _accepted(checked(Answer(response.status_code, response.headers, body)).body)
-            self._told = _texts(response)
+            self._told = async_frames(response)
             return _accepted((await anext(self._told)).encode())
         except (httpx.TransportError, TimeoutError, StopAsyncIteration) as error:
             raise self._unreachable() from error
@@ -99,14 +90,11 @@ class OpenSubmission:
     async def _body(self) -> AsyncIterator[bytes]:
         """The job as the last part."""
         self._begun.set()
-        for file in self._files:
-            yield self._head(f'name="{file.input}"; filename="{file.input}"') + file.data + b"\r\n"
+        for file in self._form.files:
+            yield self._form.file_part(file)
         async with asyncio.timeout(_PATIENCE_S):
-            job = await self._job
-        yield self._head('name="job"') + job + f"\r\n--{self._boundary}--\r\n".encode()
-
-    def _head(self, names: str) -> bytes:
-        return f"--{self._boundary}\r\nContent-Disposition: form-data; {names}\r\n\r\n".encode()
+            request = await self._job
+        yield self._form.job_part(request)
 
     def _answered(self, answering: asyncio.Task[httpx.Response]) -> None:
         self._begun.set()
@@ -115,22 +103,6 @@ class OpenSubmission:
 
     def _unreachable(self) -> Unreachable:
         return unreachable(self._url)
-
-
-def _is_stream(response: httpx.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return response.is_success and kind.startswith("text/event-stream")
-
-
-async def _texts(response: httpx.Response) -> AsyncGenerator[str, None]:
-    try:
-        async for line in response.aiter_lines():
-            if line.startswith("data:"):
-                yield line.removeprefix("data:").strip()
-    except httpx.TransportError:
-        return
-    finally:
-        await response.aclose()
 
 
 def _accepted(body: bytes) -> JobAccepted:

@@ -20,10 +20,12 @@ from shared.api.waiting import JobWaiting
 from shared.errors import JsonValue
 from shared.sdk.errors import DownloadBroken, NotTheCloud, RequestRefused
 from shared.sdk.exchange import Answer, Request
+from shared.sdk.forms import JobForm
 from shared.sdk.transport import Steps
 
 __all__ = [
     "API",
+    "WITH_FILES",
     "Download",
     "Sent",
     "cancel_batch",
@@ -48,11 +50,13 @@ __all__ = [
     "show_job",
     "submit_batch",
     "submit_job",
+    "submit_with_files",
     "upload_artifact",
     "why_waiting",
 ]
 
 API = "/api/v1"
+WITH_FILES = f"{API}/jobs/with-files"
 _DOWNLOADS = 3
 _SENT_UNASKED_BYTES = 1 << 20  # up to here, sending costs less than asking first
 _M = TypeVar("_M", bound=BaseModel)
@@ -101,6 +105,31 @@ def submit_job(request: JobRequest, idempotency_key: str) -> Steps[JobAccepted]:
     """The same key and request give the same job, however often they are sent."""
     body = request.model_dump(mode="json", exclude_defaults=True)
     return _read(JobAccepted, (yield _post("jobs", body, idempotency_key)))
+
+
+def submit_with_files(
+    form: JobForm,
+    request: JobRequest,
+    idempotency_key: str,
+    on_sent: Sent | None = None,
+    *,
+    followed: bool = False,
+) -> Steps[JobAccepted]:
+    """As submit_job, along with files that the request names by their digests. For few and small ones.
+    Where it is `followed`, the frames of the job's events may follow."""
+    headers = {"Content-Type": form.content_type, "Idempotency-Key": idempotency_key}
+    answer = yield Request(
+        method="POST",
+        url=WITH_FILES,
+        headers={**headers, "Accept": "text/event-stream"} if followed else headers,
+        parts=(
+            *((form.file_part(file), len(file.data)) for file in form.files),
+            (form.job_part(request), 0),
+        ),
+        on_sent=on_sent,
+        followed=followed,
+    )
+    return _read(JobAccepted, answer)
 
 
 def get_job(job_id: str) -> Steps[Job]:

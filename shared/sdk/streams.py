@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketExcepti
 
 from shared.api.jobs import Job
 from shared.jobs.events import JobEvent, TerminalEvent
+from shared.sdk.frames import async_frames, is_frames
 from shared.sdk.pauses import Pauses
 from shared.sdk.seen import Seen
 from shared.sdk.stream_place import StreamPlace
@@ -139,10 +140,10 @@ class _Stream:
                 httpx.AsyncClient(timeout=timeout) as client,
                 client.stream("GET", self._place.url, headers=headers) as response,
             ):
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                if not is_frames(response):
                     raise _Closed
-                async for line in response.aiter_lines():
-                    if line.startswith("data:"):
-                        yield line.removeprefix("data:").strip()
+                async with contextlib.aclosing(async_frames(response)) as texts:
+                    async for text in texts:
+                        yield text
         except httpx.TransportError as error:
             raise _Broken from error

@@ -7,8 +7,7 @@ artifact store work without it.
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from typing import TypeVar
 
 import httpx
@@ -17,6 +16,7 @@ from tenacity import AsyncRetrying, Retrying
 from shared.errors import SafelightError
 from shared.sdk.errors import Unreachable
 from shared.sdk.exchange import Answer, Request, checked
+from shared.sdk.frames import async_frames, frames, is_frames
 from shared.sdk.retry import RETRY, STOP, wait_before_retry
 
 __all__ = ["TIMEOUT", "AsyncTransport", "BlockingTransport", "Steps", "key_headers", "unreachable"]
@@ -26,38 +26,51 @@ _CHUNK_BYTES = 256 * 1024
 _SENT_BYTES = 1 << 20
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+_STREAM_LIMITS = httpx.Limits(max_keepalive_connections=16)  # each takes a connection for as long as its job
 
 # One operation of the API: yields requests, is sent their answers, returns the result.
 Steps = Generator[Request, Answer, _T]
 
 
 class AsyncTransport:
-    """One long-lived connection pool to one cloud."""
+    """Long-lived connection pools to one cloud: `streams` for the answers that last."""
 
     def __init__(self, *, server_url: str, api_key: str) -> None:
         self._server_url = server_url
         self._key = key_headers(api_key)
         self._client = httpx.AsyncClient(timeout=TIMEOUT, limits=_LIMITS)
+        self.streams = httpx.AsyncClient(timeout=TIMEOUT, limits=_STREAM_LIMITS)
 
     async def perform(self, steps: Steps[_T]) -> _T:
         """Carry an operation through to its result; transient failures are tried again."""
-        try:
-            request = next(steps)
-            while True:
-                try:
-                    answer = await self._send_again(request)
-                except SafelightError as error:
-                    request = steps.throw(error)
-                else:
-                    request = steps.send(answer)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
+        result, _ = await self.perform_followed(steps)
+        return result
+
+    async def perform_followed(self, steps: Steps[_T]) -> tuple[_T, AsyncGenerator[str, None] | None]:
+        """And the further frames of the stream that a followed request was answered by, if it was."""
+        async with contextlib.AsyncExitStack() as streams:
+            told = None
+            try:
+                request = next(steps)
+                while True:
+                    try:
+                        answer, told = await self._send_again(request)
+                    except SafelightError as error:
+                        request = steps.throw(error)
+                    else:
+                        if told is not None:
+                            streams.push_async_callback(told.aclose)
+                        request = steps.send(answer)
+            except StopIteration as end:
+                streams.pop_all()
+                result: _T = end.value
+                return result, told
 
     async def aclose(self) -> None:
+        await self.streams.aclose()
         await self._client.aclose()
 
-    async def _send_again(self, request: Request) -> Answer:
+    async def _send_again(self, request: Request) -> tuple[Answer, AsyncGenerator[str, None] | None]:
         start = _position(request)
         async for attempt in AsyncRetrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
             with attempt:
@@ -65,11 +78,14 @@ class AsyncTransport:
                 return await self._send(request)
         raise AssertionError("a retry either returns or raises")
 
-    async def _send(self, request: Request) -> Answer:
-        content = _async_chunks(request.upload, request.on_sent) if request.upload is not None else None
-        built = _built(self._client, request, content, self._server_url, self._key)
+    async def _send(self, request: Request) -> tuple[Answer, AsyncGenerator[str, None] | None]:
+        client = self.streams if request.followed else self._client
+        built = _built(client, request, _async_content(request), self._server_url, self._key)
         try:
-            response = await self._client.send(built, stream=True, follow_redirects=_goes_on(request))
+            response = await client.send(built, stream=True, follow_redirects=_goes_on(request))
+            if request.followed and is_frames(response):
+                told = async_frames(response)
+                return _first(await anext(told, None), response, self._server_url), told
             async with contextlib.aclosing(response):
                 digest = None
                 if request.sink is not None and response.is_success:
@@ -82,7 +98,7 @@ class AsyncTransport:
                     body = await response.aread()
         except httpx.TransportError as error:
             raise unreachable(self._server_url) from error
-        return checked(Answer(response.status_code, response.headers, body, digest))
+        return checked(Answer(response.status_code, response.headers, body, digest)), None
 
 
 class BlockingTransport:
@@ -92,25 +108,36 @@ class BlockingTransport:
         self._server_url = server_url
         self._key = key_headers(api_key)
         self._client = httpx.Client(timeout=TIMEOUT, limits=_LIMITS)
+        self._streams = httpx.Client(timeout=TIMEOUT, limits=_STREAM_LIMITS)
 
     def perform(self, steps: Steps[_T]) -> _T:
-        try:
-            request = next(steps)
-            while True:
-                try:
-                    answer = self._send_again(request)
-                except SafelightError as error:
-                    request = steps.throw(error)
-                else:
-                    request = steps.send(answer)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
+        result, _ = self.perform_followed(steps)
+        return result
+
+    def perform_followed(self, steps: Steps[_T]) -> tuple[_T, Generator[str, None, None] | None]:
+        with contextlib.ExitStack() as streams:
+            told = None
+            try:
+                request = next(steps)
+                while True:
+                    try:
+                        answer, told = self._send_again(request)
+                    except SafelightError as error:
+                        request = steps.throw(error)
+                    else:
+                        if told is not None:
+                            streams.callback(told.close)
+                        request = steps.send(answer)
+            except StopIteration as end:
+                streams.pop_all()
+                result: _T = end.value
+                return result, told
 
     def close(self) -> None:
+        self._streams.close()
         self._client.close()
 
-    def _send_again(self, request: Request) -> Answer:
+    def _send_again(self, request: Request) -> tuple[Answer, Generator[str, None, None] | None]:
         start = _position(request)
         for attempt in Retrying(retry=RETRY, stop=STOP, wait=wait_before_retry, reraise=True):
             with attempt:
@@ -118,13 +145,15 @@ class BlockingTransport:
                 return self._send(request)
         raise AssertionError("a retry either returns or raises")
 
-    def _send(self, request: Request) -> Answer:
-        content = _chunks(request.upload, request.on_sent) if request.upload is not None else None
-        built = _built(self._client, request, content, self._server_url, self._key)
+    def _send(self, request: Request) -> tuple[Answer, Generator[str, None, None] | None]:
+        client = self._streams if request.followed else self._client
+        built = _built(client, request, _content(request), self._server_url, self._key)
         try:
-            with contextlib.closing(
-                self._client.send(built, stream=True, follow_redirects=_goes_on(request))
-            ) as response:
+            response = client.send(built, stream=True, follow_redirects=_goes_on(request))
+            if request.followed and is_frames(response):
+                told = frames(response)
+                return _first(next(told, None), response, self._server_url), told
+            with contextlib.closing(response):
                 digest = None
                 if request.sink is not None and response.is_success:
                     hasher = hashlib.sha256()
@@ -136,7 +165,7 @@ class BlockingTransport:
                     body = response.read()
         except httpx.TransportError as error:
             raise unreachable(self._server_url) from error
-        return checked(Answer(response.status_code, response.headers, body, digest))
+        return checked(Answer(response.status_code, response.headers, body, digest)), None
 
 
 def key_headers(api_key: str) -> dict[str, str]:
@@ -175,6 +204,8 @@ def _headers(request: Request, key: Mapping[str, str]) -> httpx.Headers:
         headers.update(key)
     if request.upload is not None:
         headers["Content-Length"] = str(request.upload.stat().st_size)
+    elif request.parts:
+        headers["Content-Length"] = str(sum(len(part) for part, _ in request.parts))
     return headers
 
 
@@ -194,17 +225,43 @@ def unreachable(server_url: str) -> Unreachable:
     )
 
 
-def _chunks(path: Path, on_sent: Callable[[int], None] | None) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_SENT_BYTES):
-            yield chunk
-            if on_sent is not None:
-                on_sent(len(chunk))
+def _first(frame: str | None, response: httpx.Response, server_url: str) -> Answer:
+    """Raises Unreachable where the stream broke before it said anything."""
+    if frame is None:
+        raise unreachable(server_url)
+    return Answer(response.status_code, response.headers, frame.encode())
 
 
-async def _async_chunks(path: Path, on_sent: Callable[[int], None] | None) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _SENT_BYTES):
-            yield chunk
-            if on_sent is not None:
-                on_sent(len(chunk))
+def _content(request: Request) -> Iterator[bytes] | None:
+    return _chunks(request) if request.upload is not None or request.parts else None
+
+
+def _chunks(request: Request) -> Iterator[bytes]:
+    for part, counted in request.parts:
+        yield part
+        _tell(request, counted)
+    if request.upload is not None:
+        with request.upload.open("rb") as file:
+            while chunk := file.read(_SENT_BYTES):
+                yield chunk
+                _tell(request, len(chunk))
+
+
+def _async_content(request: Request) -> AsyncIterator[bytes] | None:
+    return _async_chunks(request) if request.upload is not None or request.parts else None
+
+
+async def _async_chunks(request: Request) -> AsyncIterator[bytes]:
+    for part, counted in request.parts:
+        yield part
+        _tell(request, counted)
+    if request.upload is not None:
+        with request.upload.open("rb") as file:
+            while chunk := await asyncio.to_thread(file.read, _SENT_BYTES):
+                yield chunk
+                _tell(request, len(chunk))
+
+
+def _tell(request: Request, sent: int) -> None:
+    if request.on_sent is not None and sent:
+        request.on_sent(sent)

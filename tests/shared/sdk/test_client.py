@@ -126,10 +126,24 @@ async def test_bytes_are_counted_as_they_go(client: CloudClient, tmp_path: Path)
     assert (await client.get_artifact(artifact.digest)).digest == artifact.digest
 
 
+async def test_a_file_too_large_to_go_out_with_its_job_is_developed(
+    client: CloudClient, tmp_path: Path
+) -> None:
+    photo = tmp_path / "large.bmp"
+    Image.frombytes("RGB", (800, 600), os.urandom(800 * 600 * 3)).save(photo)
+    jobs = [await client.develop(PRESET, {"photo": photo}) for _ in range(2)]
+    assert [job.state for job in jobs] == [JobState.COMPLETED] * 2
+    assert jobs[0].id != jobs[1].id
+
+
 async def test_refusals_are_typed(client: CloudClient, tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.png", "pink")
     with pytest.raises(RequestRefused) as caught:
         await client.develop(PRESET, {"photo": photo}, {"exposure": 10_000})
     assert caught.value.details["field"] == "exposure"
+    photo.write_text("<!DOCTYPE html><html>moved</html>")
+    with pytest.raises(RequestRefused, match=r"photo\.png is no picture") as caught:
+        await client.develop(PRESET, {"photo": photo})
+    assert caught.value.details["field"] == "inputs.photo"
     with pytest.raises(NotFound):
         await client.get_batch("00000000-0000-4000-8000-000000000000")
