@@ -9,6 +9,7 @@ from shared.api.jobs import Job, JobAccepted, JobInput, JobOutput, JobRequest
 from shared.errors import JsonValue
 from shared.files import digest_bytes, digest_file, staged_file
 from shared.jobs.events import OutputKind
+from shared.legible import plain_name
 from shared.naming import fold_name, free_name, safe_name
 from shared.sdk.forms import JobForm, SentFile
 from shared.sdk.operations import Download, Sent, download, submit_batch, submit_with_files, upload_artifact
@@ -123,7 +124,8 @@ def _upload(files: Sequence[NamedFile], on_sent: Sent | None) -> Steps[None]:
 def _inputs(files: Sequence[NamedFile]) -> dict[str, list[JobInput]]:
     inputs: dict[str, list[JobInput]] = {}
     for file in files:
-        inputs.setdefault(file.input, []).append(JobInput(digest=file.digest, name=file.path.name))
+        item = JobInput(digest=file.digest, name=plain_name(file.path.name))
+        inputs.setdefault(file.input, []).append(item)
     return inputs
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -144,6 +146,19 @@ def test_a_small_file_goes_out_with_its_job_and_is_answered_by_the_events(
         "inputs": {"photo": named, "again": named},
         "values": {"warm": 1},
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+@pytest.mark.parametrize("name", ["two\nlines.jpg", os.fsdecode(b"no text \xff.jpg")])
+def test_a_name_that_is_no_line_of_text_is_told_as_one(
+    face: str, server: HttpServer, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(SMALL)
+    server.replies.append(_json(ACCEPTED, 202))
+    _submit(face, server, photo=path)
+    [told] = json.loads(_parts(server.asked[0])["job"])["inputs"]["photo"]
+    assert told["name"] in {"two_lines.jpg", "no text _.jpg"}
 
 
 def test_bytes_of_a_file_are_counted_without_those_around_them(
