@@ -11,6 +11,7 @@ from typing import Protocol
 
 from shared.errors import JsonValue
 from shared.jobs.state import JobState
+from shared.legible import legible
 from shared.presets.parameter import Parameter
 
 __all__ = [
@@ -87,6 +88,10 @@ class JobView:
     outputs: tuple[Path, ...] = ()
     error: str | None = None  # a sentence for the user, with what to do next
     retryable: bool = False
+
+    @property
+    def source_name(self) -> str:
+        return legible(self.source.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

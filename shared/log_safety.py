@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from shared.legible import legible
+
 __all__ = ["harmless", "redacted"]
 
 _HIDDEN = "[hidden]"
@@ -22,8 +24,6 @@ _SECRETS = (
     re.compile(r"\bgAAAA[\w-]{20,}={0,2}"),  # what is sealed
 )
 _NAMES = re.compile(r"(?i)authorization|cookie|password|secret|token|api_?key|prompt|credential")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LINES = frozenset({"exception", "stack"})  # of which people read the lines
 
 
@@ -60,5 +60,6 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _escaped(name: str, text: str) -> str:
-    pattern = _CONTROL if name not in _LINES else _CONTROL_BUT_LINES
-    return pattern.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    if name not in _LINES:
+        return legible(text)
+    return "\n".join(legible(line) for line in text.split("\n"))

@@ -6,10 +6,12 @@ import unicodedata
 from collections.abc import Container
 from pathlib import PurePath
 
+from shared.legible import plain_name
+
 __all__ = ["fold_name", "free_name", "numbered_name", "safe_name"]
 
 _MAX_BYTES = 255
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 _DEVICES = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])$")
 
 
@@ -18,7 +20,7 @@ def safe_name(name: str, *, fallback: str = "file") -> str:
 
     Only the last path component is used; undecodable bytes become "_".
     """
-    text = name.replace("\\", "/").rsplit("/", 1)[-1].encode("utf-8", "replace").decode("utf-8")
+    text = plain_name(name.replace("\\", "/").rsplit("/", 1)[-1])
     text = _FORBIDDEN.sub("_", text).rstrip(". ").lstrip(" ")
     if not text.strip("."):
         text = fallback

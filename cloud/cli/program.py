@@ -18,6 +18,7 @@ from cloud.cli import (
     users,
 )
 from shared.errors import SafelightError
+from shared.legible import legible
 
 __all__ = ["app", "main"]
 
@@ -52,7 +53,7 @@ def main() -> None:
     try:
         app()
     except SafelightError as error:
-        sys.stderr.write(f"safelight-cloud: {error.message}\n")
+        sys.stderr.write(f"safelight-cloud: {legible(error.message)}\n")
         sys.exit(1 if error.retryable else 2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -18,6 +18,7 @@ from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
 from shared.api.accounts import Plan
 from shared.errors import JsonValue, TransientError
 from shared.ids import new_id
+from shared.legible import is_legible
 
 __all__ = ["Keys", "NewKey", "caller_of"]
 
@@ -67,6 +68,8 @@ class Keys:
             raise InvalidRequest(f"scopes are {', '.join(Scope)}", field="scopes")
         if not 0 < len(name.strip()) <= _LONGEST_NAME:
             raise InvalidRequest(f"the name of a key has 1 to {_LONGEST_NAME} characters", field="name")
+        if not is_legible(name):
+            raise InvalidRequest("the name of a key holds a character that cannot be seen", field="name")
         text, key_id = new_key(), new_id()
 
         def work(unit: Unit) -> NewKey:

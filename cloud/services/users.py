@@ -12,6 +12,7 @@ from cloud.services.callers import COMMAND_LINE
 from shared.api.accounts import Plan
 from shared.errors import JsonValue
 from shared.ids import new_id
+from shared.legible import is_legible
 
 __all__ = ["Users"]
 
@@ -29,6 +30,8 @@ class Users:
         address = email.casefold()
         if _EMAIL.fullmatch(address) is None:
             raise InvalidRequest(f"{email} is not an e-mail address", field="email")
+        if not is_legible(name):
+            raise InvalidRequest("the name of a user holds a character that cannot be seen", field="name")
         user_id, account_id = new_id(), new_id()
 
         def work(unit: Unit) -> User:

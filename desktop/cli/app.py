@@ -10,6 +10,7 @@ from desktop.cli import develop, doctor, engines, jobs, presets, run, watch
 from desktop.cli.exit_code import ExitCode
 from shared.engines.base import EngineUnavailable
 from shared.errors import SafelightError, UsageError
+from shared.legible import legible
 
 __all__ = ["create_app", "run_command"]
 
@@ -40,7 +41,7 @@ def run_command() -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else ExitCode.DONE
     except SafelightError as error:
-        sys.stderr.write(f"safelight: {error.message}\n")
+        sys.stderr.write(f"safelight: {legible(error.message)}\n")
         return _exit_code(error)
     return ExitCode.DONE
 

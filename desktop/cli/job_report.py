@@ -9,6 +9,7 @@ from rich.table import Table
 from desktop.cli.tables import print_table
 from desktop.store.job import Job, PresetRecipe
 from desktop.store.waiting import WaitingFile
+from shared.legible import legible
 
 __all__ = ["print_job_line", "print_job_sheet", "print_job_table", "print_waiting_line"]
 
@@ -40,15 +41,15 @@ def print_waiting_line(file: WaitingFile) -> None:
 def print_job_table(jobs: tuple[Job, ...], waiting: tuple[WaitingFile, ...] = ()) -> None:
     table = Table("Job", "State", "Source", "Preset", "When", "Trouble", box=None)
     for file in waiting:
-        table.add_row("-", "waits", _printable(file.source.name), file.preset_id, "", _printable(file.reason))
+        table.add_row("-", "waits", legible(file.source.name), file.preset_id, "", legible(file.reason))
     for job in jobs:
         table.add_row(
             job.id[:8],
             job.state if job.delivery != "blocked" else f"{job.state}, {job.delivery}",
-            _printable(job.order.source_name),
+            legible(job.order.source_name),
             _preset(job) or "graph",
             job.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
-            _printable(_trouble(job)),
+            legible(_trouble(job)),
         )
     print_table(table)
 
@@ -68,7 +69,7 @@ def print_job_sheet(job: Job) -> None:
     }
     for name, value in facts.items():
         if value:
-            typer.echo(f"{name:>10}  {_printable(value)}")
+            typer.echo(f"{name:>10}  {legible(value)}")
 
 
 def _preset(job: Job) -> str | None:
@@ -80,7 +81,3 @@ def _trouble(job: Job) -> str:
     if job.error is not None:
         return job.error.message
     return job.delivery_reason or ""
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

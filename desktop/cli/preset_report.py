@@ -11,6 +11,7 @@ from rich.table import Table
 from desktop.cli.preset_check import Flaw
 from shared.engines.builtin.classes import NODE_CLASSES
 from shared.errors import JsonValue
+from shared.legible import legible
 from shared.presets.bundle import Preset
 from shared.presets.manifest import Licence
 from shared.presets.parameter import Parameter
@@ -37,7 +38,7 @@ def print_preset_line(preset: Preset) -> None:
         "folder": str(preset.folder),
         "preset": declared,
     }
-    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(line) + "\n")
 
 
 def print_preset_sheet(preset: Preset) -> None:
@@ -59,15 +60,15 @@ def print_preset_sheet(preset: Preset) -> None:
 def print_flaws(folder: Path, flaws: Sequence[Flaw], *, as_json: bool) -> None:
     if as_json:
         for flaw in flaws:
-            sys.stdout.write(json.dumps(_flaw_line(folder, flaw), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(_flaw_line(folder, flaw)) + "\n")
         return
     sound = all(flaw.note for flaw in flaws)
-    sys.stdout.write(f"{folder.name}: {'sound' if sound else 'has flaws'}\n")
+    sys.stdout.write(f"{legible(folder.name)}: {'sound' if sound else 'has flaws'}\n")
     for flaw in flaws:
         place = " · ".join(
             part for part in (flaw.file, flaw.field, flaw.node and f"node {flaw.node}") if part
         )
-        sys.stdout.write(f"  {'note' if flaw.note else 'flaw'}: {place}: {flaw.message}\n")
+        sys.stdout.write(f"  {'note' if flaw.note else 'flaw'}: {legible(f'{place}: {flaw.message}')}\n")
 
 
 def _flaw_line(folder: Path, flaw: Flaw) -> dict[str, JsonValue]:

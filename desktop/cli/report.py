@@ -12,6 +12,7 @@ from shared.api.events import dump_event
 from shared.engines.base import EngineUnavailable
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, JobEvent
 from shared.jobs.events import Progress as ProgressEvent
+from shared.legible import legible
 
 __all__ = ["JsonReport", "Report", "TextReport", "open_report"]
 
@@ -78,7 +79,9 @@ class JsonReport(_Tally):
         sys.stdout.write(json.dumps(dump_event(event)) + "\n")
         sys.stdout.flush()
         if problem is not None:
-            sys.stderr.write(f"safelight: {_printable(source_name)} is done but not delivered: {problem}\n")
+            sys.stderr.write(
+                f"safelight: {legible(source_name)} is done but not delivered: {legible(problem)}\n"
+            )
 
     def close(self) -> None:
         return
@@ -121,7 +124,7 @@ class TextReport(_Tally):
                 named = event.message.startswith(source_name)
                 self._complain(event.message if named else f"{source_name}: {event.message}")
             case ProgressEvent():
-                self._bar.update(self._task, description=_printable(source_name))
+                self._bar.update(self._task, description=legible(source_name))
             case _:
                 return
 
@@ -129,16 +132,10 @@ class TextReport(_Tally):
         self._bar.stop()
 
     def _complain(self, text: str) -> None:
-        self._bar.console.print(
-            f"safelight: {_printable(text)}", markup=False, highlight=False, soft_wrap=True
-        )
+        self._bar.console.print(f"safelight: {legible(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write_path(path: str) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(path) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -19,6 +19,7 @@ from desktop.store.holder import Holder
 from desktop.store.job import EngineChoice, NewJob
 from shared.comfy.graph import Graph
 from shared.jobs.state import is_terminal
+from shared.legible import legible
 from shared.logs import configure_logs
 from shared.presets.bundle import Preset
 
@@ -70,7 +71,7 @@ async def require_engine(
         try:
             seat = await engines.choose(choice, server=server, preset=preset, graph=graph)
         except ComfyStarting as error:
-            sys.stderr.write(f"safelight: {error.message}\n")
+            sys.stderr.write(f"safelight: {legible(error.message)}\n")
             await engines.comfy_started()
         else:
             await engines.capabilities(seat)

@@ -25,6 +25,7 @@ from desktop.watching.tally import Tally
 from desktop.watching.watch import FolderWatch, open_watch
 from shared.errors import UsageError
 from shared.jobs.events import Completed
+from shared.legible import legible
 from shared.presets.values import resolve_values
 
 __all__ = ["WatchOrder", "run_watch"]
@@ -175,7 +176,7 @@ def _notifier(*, as_json: bool) -> Notify:
         if as_json:
             line = json.dumps({"notice": notice.kind, "message": notice.message, "path": notice.path})
         else:
-            line = f"safelight: {notice.message}".encode("utf-8", "backslashreplace").decode()
+            line = f"safelight: {legible(notice.message)}"
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
 

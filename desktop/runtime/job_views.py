@@ -8,6 +8,7 @@ from desktop.store.job import Delivery, Job, PresetRecipe
 from desktop.views import CoreUpdate, JobPreview, JobView
 from shared.jobs.events import JobEvent, Preview, Progress, Requeued, Stage, StageName, Started
 from shared.jobs.state import JobState, is_terminal
+from shared.legible import legible
 
 __all__ = ["JobViews"]
 
@@ -47,7 +48,7 @@ class JobViews:
             step=passing.step,
             steps=passing.steps,
             eta_s=passing.eta_s,
-            waits_for=passing.waits_for,
+            waits_for=None if passing.waits_for is None else legible(passing.waits_for),
             outputs=tuple(item.path for item in job.outputs if item.path is not None)
             if job.delivery is Delivery.DELIVERED
             else (),
@@ -84,7 +85,8 @@ class JobViews:
 
 def _trouble(job: Job) -> tuple[str | None, bool]:
     if job.error is not None:
-        return job.error.message, True
+        return legible(job.error.message), True
     if job.state is JobState.COMPLETED and job.delivery is Delivery.BLOCKED:
-        return f"developed, but not saved yet: {job.delivery_reason}; it is tried again by itself", False
+        reason = legible(job.delivery_reason or "")
+        return f"developed, but not saved yet: {reason}; it is tried again by itself", False
     return None, job.state is JobState.CANCELLED

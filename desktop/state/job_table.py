@@ -10,6 +10,7 @@ from PySide6.QtGui import QImage
 
 from desktop.views import JobView
 from shared.jobs.state import is_terminal
+from shared.legible import legible
 
 __all__ = ["JobColumn", "JobRole", "JobTable"]
 
@@ -89,7 +90,7 @@ class JobTable(QAbstractTableModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return _text(job, JobColumn(index.column()))
             case Qt.ItemDataRole.ToolTipRole:
-                return job.error or job.waits_for or str(job.source)
+                return job.error or job.waits_for or legible(str(job.source))
             case JobRole.JOB:
                 return job
             case JobRole.PREVIEW:
@@ -120,7 +121,7 @@ def _runs(rows: list[int]) -> Iterator[tuple[int, int]]:
 def _text(job: JobView, column: JobColumn) -> str:
     match column:
         case JobColumn.PICTURE:
-            return job.source.name
+            return job.source_name
         case JobColumn.STATUS:
             return job.error or job.waits_for or f"{job.preset_name}: {job.state.value}"
         case JobColumn.ACTION:

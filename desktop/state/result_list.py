@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistent
 
 from desktop.views import JobView
 from shared.jobs.state import JobState
+from shared.legible import legible
 
 __all__ = ["RESULT_ROLE", "Result", "ResultList"]
 
@@ -26,6 +27,10 @@ class Result:
     preset_name: str
     source: Path
     path: Path
+
+    @property
+    def name(self) -> str:
+        return legible(self.path.name)
 
 
 class ResultList(QAbstractListModel):
@@ -59,11 +64,11 @@ class ResultList(QAbstractListModel):
         result = self._results[len(self._results) - 1 - index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
-                return result.path.name
+                return result.name
             case Qt.ItemDataRole.AccessibleDescriptionRole:
                 return result.preset_name
             case Qt.ItemDataRole.ToolTipRole:
-                return str(result.path)
+                return legible(str(result.path))
             case Qt.ItemDataRole.UserRole:
                 return result
             case _:

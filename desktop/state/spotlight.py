@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from desktop.views import JobView, PresetView
+from shared.legible import legible
 
 __all__ = ["Spotlight", "Subject"]
 
@@ -45,11 +46,11 @@ class Spotlight(QObject):
         self._show(Subject(title=preset.name, before=preset.before, after=preset.after, is_example=True))
 
     def show_source(self, path: Path) -> None:
-        self._show(Subject(title=path.name, before=path))
+        self._show(Subject(title=legible(path.name), before=path))
 
     def show_job(self, job: JobView, *, output: Path | None = None, preview: QImage | None = None) -> None:
         after = output or (job.outputs[0] if job.outputs else None)
-        self._show(Subject(title=job.source.name, before=job.source, after=after, job=job), preview)
+        self._show(Subject(title=job.source_name, before=job.source, after=after, job=job), preview)
 
     def refresh(self, jobs: Iterable[JobView]) -> None:
         """Follow the job shown; the pictures stay until there are better ones."""

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from shared.api.artifacts import Digest, Link
 from shared.api.credits import Receipt
@@ -13,6 +13,7 @@ from shared.api.one_of import one_of
 from shared.api.servers import ServerLabels
 from shared.jobs.events import OutputKind, StageName
 from shared.jobs.state import JobState
+from shared.legible import plain_name
 
 __all__ = [
     "Job",
@@ -36,7 +37,9 @@ _NODES: dict[str, JsonValue] = {
         "properties": {"class_type": {"type": "string", "minLength": 1}, "inputs": {"type": "object"}},
     }
 }
-JobName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+JobName = Annotated[
+    str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$"), AfterValidator(plain_name)
+]
 PresetId = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 

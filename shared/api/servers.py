@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from shared.api.lines import LINE
 from shared.api.numbers import Whole
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 
 ServerName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 PoolName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9][a-z0-9-]*$")]
-_Label = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_Label = Annotated[str, Field(min_length=1, max_length=100, pattern=LINE)]
 ServerLabels = Annotated[dict[_Label, _Label], Field(json_schema_extra={"additionalProperties": False})]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.api.lines import LINE
 from shared.api.numbers import Whole
 
 __all__ = ["Share", "ShareMade", "SharePage", "ShareRequest"]
@@ -18,7 +19,7 @@ class ShareRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")] = "picture"
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)] = "picture"
     valid_s: Annotated[Whole, Field(ge=60, le=_LONGEST_S)] = _WEEK_S
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from shared.api.lines import LINE_OR_NOTHING
 from shared.api.moments import Moment
 
 __all__ = [
@@ -58,7 +59,7 @@ class WebhookRequest(BaseModel):
         str, Field(min_length=1, max_length=2000, json_schema_extra={"pattern": r"^https://[^\s/]"})
     ]
     events: Annotated[list[WebhookKind], Field(min_length=1, max_length=len(WebhookKind))] = _ALL
-    description: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    description: Annotated[str, Field(max_length=200, pattern=LINE_OR_NOTHING)] = ""
 
 
 class Webhook(BaseModel):

@@ -6,13 +6,14 @@ from typing import assert_never
 
 from shared.comfy.graph import Graph
 from shared.errors import JsonValue, UsageError
+from shared.legible import is_legible, legible
 from shared.presets.binding import Binding, NodeRef, find_node
 from shared.presets.errors import PresetError
 from shared.presets.fit import Crop, Fit
 from shared.presets.manifest import Manifest
 from shared.presets.pairing import is_pattern
 from shared.presets.parameter import Parameter, ParameterType
-from shared.presets.translation import text_paths
+from shared.presets.translation import texts_of
 from shared.presets.values import check_value
 
 __all__ = ["check_consistency", "contradictions"]
@@ -35,10 +36,7 @@ def contradictions(manifest: Manifest, graph: Graph) -> Iterator[PresetError]:
     yield from _attachments(manifest, graph)
     yield from _classes(manifest, graph)
     yield from _named_values(manifest)
-    known_texts = set(text_paths(manifest))
-    for language, texts in manifest.translations.items():
-        for path in sorted(texts.keys() - known_texts):
-            yield _problem(f"translations.{language}", f"translates what is not there: {path}")
+    yield from _texts(manifest)
 
 
 def _identity(manifest: Manifest) -> Iterator[PresetError]:
@@ -174,6 +172,19 @@ def _named_values(manifest: Manifest) -> Iterator[PresetError]:
     for sample in manifest.samples:
         for name in sorted((sample.inputs.keys() - inputs) | (sample.expect.keys() - outputs)):
             yield _problem(f"samples.{sample.id}", f"names no input or output: {name}")
+
+
+def _texts(manifest: Manifest) -> Iterator[PresetError]:
+    known = dict(texts_of(manifest))
+    shown = known | {"author": manifest.author, "licence.spdx": manifest.licence.spdx}
+    shown |= {f"parameters.{item.id}.unit": item.unit for item in manifest.parameters}
+    for language, texts in manifest.translations.items():
+        for path in sorted(texts.keys() - known.keys()):
+            yield _problem(f"translations.{language}", f"translates what is not there: {path}")
+        shown |= {f"translations.{language}.{path}": text for path, text in texts.items()}
+    for path, text in shown.items():
+        if not all(is_legible(line) for line in text.split("\n")):
+            yield _problem(path, f"holds a character that cannot be seen: {legible(text)}")
 
 
 def _problem(field: str, what: str) -> PresetError:

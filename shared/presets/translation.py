@@ -6,7 +6,7 @@ from dataclasses import replace
 from shared.presets.manifest import Looks, Manifest, PresetInput
 from shared.presets.parameter import Parameter
 
-__all__ = ["text_paths", "translated"]
+__all__ = ["texts_of", "translated"]
 
 _Texts = Mapping[str, str]
 
@@ -39,16 +39,26 @@ def translated(manifest: Manifest, language: str) -> Manifest:
     )
 
 
-def text_paths(manifest: Manifest) -> Iterator[str]:
-    """Every path that a translation may give a text for."""
-    yield from ("name", "summary", "category")
-    yield from (f"looks.{look}.alt" for look in ("cover", "before", "after"))
-    yield from (f"inputs.{item.id}.{text}" for item in manifest.inputs for text in ("label", "help"))
-    yield from (f"outputs.{item.id}.label" for item in manifest.outputs)
-    yield from (f"value_sets.{item.id}.{text}" for item in manifest.value_sets for text in ("label", "help"))
-    for item in manifest.parameters:
-        yield from (f"parameters.{item.id}.{text}" for text in ("label", "help", "group"))
-        yield from (f"parameters.{item.id}.choices.{choice.value}" for choice in item.choices)
+def texts_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Every text that a translation may replace, by its path."""
+    yield from (("name", manifest.name), ("summary", manifest.summary), ("category", manifest.category))
+    looks = {
+        "cover": manifest.looks.cover,
+        "before": manifest.looks.before,
+        "after": manifest.looks.after,
+    }
+    yield from ((f"looks.{name}.alt", look.alt) for name, look in looks.items())
+    for item in manifest.inputs:
+        yield from ((f"inputs.{item.id}.label", item.label), (f"inputs.{item.id}.help", item.help))
+    yield from ((f"outputs.{item.id}.label", item.label) for item in manifest.outputs)
+    for value_set in manifest.value_sets:
+        path = f"value_sets.{value_set.id}"
+        yield from ((f"{path}.label", value_set.label), (f"{path}.help", value_set.help))
+    for parameter in manifest.parameters:
+        path = f"parameters.{parameter.id}"
+        yield from ((f"{path}.label", parameter.label), (f"{path}.help", parameter.help))
+        yield f"{path}.group", parameter.group
+        yield from ((f"{path}.choices.{choice.value}", choice.label) for choice in parameter.choices)
 
 
 def _looks(looks: Looks, texts: _Texts) -> Looks:

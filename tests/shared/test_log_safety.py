@@ -21,7 +21,7 @@ CANARIES = {
     "mail": "canary@studio.example asked",
     "sealed": "gAAAAABcanarycanarycanarycanary==",
 }
-FORGED = 'name\n{"event": "forged"}\r\x1b[31mred'
+FORGED = 'name\n{"event": "forged"}\r\x1b[31mred\u202e'
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_one_event_is_one_line(monkeypatch: pytest.MonkeyPatch, as_json: bool) -
     configure_logs(as_json=as_json)
     structlog.get_logger().info("event", name=FORGED)
     assert len(stream.getvalue().splitlines()) == 1
-    assert not set("\r\x1b") & set(stream.getvalue())
+    assert not set("\r\x1b\u202e") & set(stream.getvalue())
 
 
 def test_libraries_say_it_in_the_same_way(stream: io.StringIO) -> None:

@@ -23,6 +23,8 @@ from shared.naming import fold_name, free_name, numbered_name, safe_name
         ("..", "file"),
         ("", "file"),
         ("tab\there.png", "tab_here.png"),
+        ("holiday\u202egnp.exe", "holiday_gnp.exe"),
+        ("bytes \udcff.png", "bytes _.png"),
         ("žluťoučký 🐎.png", "žluťoučký 🐎.png"),
     ],
 )

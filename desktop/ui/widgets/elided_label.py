@@ -4,6 +4,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
+from shared.legible import legible
+
 __all__ = ["ElidedLabel"]
 
 
@@ -21,9 +23,9 @@ class ElidedLabel(QLabel):
         return self._whole
 
     def show_text(self, text: str, *, tooltip: str = "") -> None:
-        self._whole = text
-        self.setAccessibleName(text)
-        self._elide(tooltip or text)
+        self._whole = legible(text)
+        self.setAccessibleName(self._whole)
+        self._elide(tooltip or self._whole)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return QSize(0, super().minimumSizeHint().height())

@@ -33,6 +33,7 @@ from desktop.ui.widgets.status_text import Status, status_of
 from desktop.ui.widgets.thumbnails import ROW_SIDE, draw_cover
 from desktop.views import JobView
 from shared.jobs.state import JobState, is_terminal
+from shared.legible import legible
 
 __all__ = ["ActionDelegate", "PictureDelegate", "StatusDelegate"]
 
@@ -77,7 +78,7 @@ class PictureDelegate(QStyledItemDelegate):
             draw_cover(painter, box, self._pictures.get(_face(job), ROW_SIDE), radius=4)
         text = cell.adjusted(14 + _THUMB_WIDTH + 12, 8, -8, -8)
         upper, lower = text.adjusted(0, 0, 0, -text.height() / 2), text.adjusted(0, text.height() / 2, 0, 0)
-        _line(painter, option, upper, job.source.name, Ink.TEXT)
+        _line(painter, option, upper, job.source_name, Ink.TEXT)
         _line(painter, option, lower, _made(job), Ink.SOFT, small=True)
 
 
@@ -167,7 +168,7 @@ def _face(job: JobView) -> Path:
 
 def _made(job: JobView) -> str:
     """The preset, and what the file is called where that is not the picture's own name."""
-    names = [path.name for path in job.outputs[:1] if path.name != job.source.name]
+    names = [legible(path.name) for path in job.outputs[:1] if path.name != job.source.name]
     return " → ".join([job.preset_name, *names])
 
 

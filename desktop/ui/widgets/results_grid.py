@@ -112,8 +112,6 @@ class _ResultDelegate(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(Ink.TEXT if selected else Ink.SOFT)
         room = card.adjusted(0, card.height() - _TEXT_ROOM + 2, 0, 0)
-        name = QFontMetrics(font).elidedText(
-            result.path.name, Qt.TextElideMode.ElideMiddle, int(room.width())
-        )
+        name = QFontMetrics(font).elidedText(result.name, Qt.TextElideMode.ElideMiddle, int(room.width()))
         painter.drawText(room, Qt.AlignmentFlag.AlignCenter, name)
         painter.restore()

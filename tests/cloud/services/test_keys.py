@@ -69,6 +69,10 @@ async def test_what_is_unknown_is_said(keys: Keys, users: Users) -> None:
         await keys.create(email=None, name="x", scopes=list(Scope), valid_for=None)
     with pytest.raises(InvalidRequest, match="scopes"):
         await keys.create(email="a@example.com", name="x", scopes=["admin"], valid_for=None)
+    with pytest.raises(InvalidRequest, match="cannot be seen"):
+        await keys.create(email="a@example.com", name="x\u202ey", scopes=[Scope.READ], valid_for=None)
+    with pytest.raises(InvalidRequest, match="cannot be seen"):
+        await users.create(email="c@example.com", name="C\u202e")
     with pytest.raises(Conflict):
         await users.create(email="A@example.com", name="A")
     with pytest.raises(InvalidRequest):

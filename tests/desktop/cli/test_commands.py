@@ -139,6 +139,15 @@ def test_develop_keeps_going_past_a_bad_file_and_says_so(here: Here, tmp_path: P
     assert json.loads(shown.out)["state"] == "failed"
 
 
+def test_no_name_acts_on_the_line_that_it_stands_in(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "in\x1b[31m\u202egnp.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    answer = here(tmp_path / "data", "develop", *tmp_path.glob("*.png"), "--preset", "noir")
+    assert answer.code == 1
+    assert "in\\x1b[31m\\u202egnp.png" in answer.err
+    listed = here(tmp_path / "data", "jobs", "list")
+    assert "in\\x1b[31m\\u202egnp.png" in listed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -1,4 +1,6 @@
-from PySide6.QtCore import QModelIndex
+from pathlib import Path
+
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QImage
 from pytestqt.modeltest import ModelTester
 
@@ -22,6 +24,15 @@ def test_shows_the_newest_job_first(qtmodeltester: ModelTester) -> None:
     assert [job.id for job in table.jobs()] == ["job-3", "job-2", "job-1"]
     assert [table.index(row, JobColumn.PICTURE).data() for row in range(3)] == ["3.png", "2.png", "1.png"]
     assert table.index(0, 0).data(JobRole.JOB) == a_job(3)
+
+
+def test_no_name_acts_on_the_line_that_it_stands_in() -> None:
+    table = JobTable()
+    table.apply([a_job(1, source=Path("/in/holiday\u202egnp.exe"))])
+
+    shown = table.index(0, JobColumn.PICTURE)
+    assert shown.data() == "holiday\\u202egnp.exe"
+    assert shown.data(Qt.ItemDataRole.ToolTipRole) == "/in/holiday\\u202egnp.exe"
 
 
 def test_neighbouring_changes_are_one_signal() -> None:

@@ -23,6 +23,9 @@ def test_a_sound_preset_has_none() -> None:
     [
         ({"id": "Not Good"}, "id", "lower-case"),
         ({"version": "1.0"}, "version", "semantic"),
+        ({"name": "Noir\u202eexe"}, "name", "Noir\\u202eexe"),
+        ({"parameters": [{**PARAMETER, "help": "two\nlines\x1b"}]}, "parameters.softness.help", "be seen"),
+        ({"translations": {"de": {"name": "\u2066x"}}}, "translations.de.name", "be seen"),
         ({"parameters": [PARAMETER, PARAMETER]}, "parameters", "twice"),
         ({"parameters": [{**PARAMETER, "type": "enum"}]}, "parameters.softness", "no choices"),
         ({"parameters": [{**PARAMETER, "max": 0.001}]}, "parameters.softness.default", "at 0.001 or below"),

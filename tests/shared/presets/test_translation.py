@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shared.presets.bundle import load_preset, preset_folders, shipped_presets_folder
-from shared.presets.translation import text_paths, translated
+from shared.presets.translation import texts_of, translated
 from tests.shared.presets.samples import manifest_of
 
 GERMAN = {
@@ -33,6 +33,6 @@ def test_an_unknown_language_changes_nothing() -> None:
 def test_every_path_reaches_a_text() -> None:
     for folder in preset_folders(shipped_presets_folder()):
         manifest = load_preset(folder).manifest
-        texts = {path: f"<{path}>" for path in text_paths(manifest)}
+        texts = {path: f"<{path}>" for path, _ in texts_of(manifest)}
         shown = repr(translated(replace(manifest, translations={"xx": texts}), "xx"))
         assert all(shown.count(f"<{path}>") == 2 for path in texts)  # here and among the translations
