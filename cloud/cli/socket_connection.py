@@ -38,6 +38,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if not self.close_sent:
             self.scope["extensions"][TEXT_AT_ONCE] = {"send": self._send_at_once}
 
+    async def send(self, message: Any) -> None:
+        """Counts a refusal as the answer that it is: Uvicorn would log that there was none."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)

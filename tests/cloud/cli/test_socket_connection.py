@@ -1,11 +1,14 @@
-"""Readers that do not read, over real connections."""
+"""Sockets over real connections: of readers that do not read, and of those that are refused."""
 
 import asyncio
 import base64
+import logging
 import os
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from cloud.clients.broadcast import Message
 from tests.cloud.api import settings_for
@@ -42,3 +45,15 @@ async def test_socket_that_is_not_read_is_cut_off(tmp_path: Path, database_url: 
                 )
                 await asyncio.sleep(_PATIENCE_S / 10)
         writer.close()
+
+
+async def test_refused_socket_is_no_error_of_the_server(
+    tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(settings_for(database_url, tmp_path)) as server:
+        address = f"ws://127.0.0.1:{server.port}/api/v1/jobs/{await server.client.job_id()}/events"
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(address)
+    assert caught.value.response.status_code == 401
+    assert b"sign_in_needed" in caught.value.response.body
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
