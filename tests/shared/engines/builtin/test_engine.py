@@ -151,12 +151,12 @@ async def test_killed_child_is_noticed_and_replaced(rig: BuiltinRig) -> None:
     assert isinstance(events[-1], Completed)
 
 
-async def test_run_forgotten_by_another_process_lets_go_of_its_owner(rig: BuiltinRig) -> None:
+async def test_run_forgotten_by_another_process_lets_go_of_its_owner(rig: BuiltinRig, tmp_path: Path) -> None:
     faults: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     ticket = await begin(rig.engine, rig.slow_work(new_id()))
     await until_running(rig.engine, ticket)
-    shutil.rmtree(rig.run_folder(ticket))
+    shutil.rmtree(rig.run_folder(ticket).rename(tmp_path / "gone"))  # at once: it is being written into
     for child in engine_children(os.getpid()):
         child.kill()
 
