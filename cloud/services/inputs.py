@@ -17,8 +17,7 @@ def check_inputs(
     manifest: Manifest, given: Mapping[str, Collection[GivenFile]], known: Mapping[str, ArtifactRecord]
 ) -> None:
     """`known` are the account's artifacts by digest; of files that are still to be fetched nothing is
-    said. Raises InvalidRequest or InputNotReady, which name
-    the field and the file."""
+    said. Raises InvalidRequest or InputNotReady, which name the field and the file."""
     declared = {item.id: item for item in manifest.inputs}
     for name in given:
         if name not in declared:
@@ -38,7 +37,7 @@ def check_pictures(given: Mapping[str, Collection[GivenFile]], known: Mapping[st
     for place, files in given.items():
         field = f"inputs.{place}"
         if len(files) != 1:
-            raise InvalidRequest(f"{place} takes one file, not {len(files)}", field=field)
+            raise InvalidRequest(f"{place} takes 1 file, not {len(files)}", field=field)
         for file in files:
             if isinstance(file, InputUrl):
                 continue
@@ -96,26 +95,20 @@ def must_fetch(given: Mapping[str, Collection[GivenFile]]) -> bool:
 
 def _check_count(item: PresetInput, count: int) -> None:
     if not item.min_count <= count <= item.max_count:
-        wanted = (
-            f"{item.min_count}"
-            if item.min_count == item.max_count
-            else f"{item.min_count} to {item.max_count}"
-        )
         raise InvalidRequest(
-            f"{item.label} ({item.id}) takes {wanted} files, not {count}", field=f"inputs.{item.id}"
+            f"{item.label} ({item.id}) takes {item.count_text}, not {count}", field=item.field
         )
 
 
 def _check_file(item: PresetInput, file: InputName, found: ArtifactRecord | None) -> None:
-    field = f"inputs.{item.id}"
-    artifact = _ready(field, file, found)
+    artifact = _ready(item.field, file, found)
     if not _is_kind(item.kind, artifact.media_type or ""):
         raise InvalidRequest(
             f"{item.label} ({item.id}) takes a {item.kind}, and {file.name} is {artifact.media_type}",
-            field=field,
+            field=item.field,
             file=file.name,
         )
-    _check_limits(item.limits, field, file, artifact)
+    _check_limits(item.limits, item.field, file, artifact)
 
 
 def _ready(field: str, file: InputName, artifact: ArtifactRecord | None) -> ArtifactRecord:

@@ -18,7 +18,7 @@ def model_choices(preset: Preset, values: Mapping[str, JsonValue]) -> str:
     text = json.dumps({name: values[name] for name in sorted(names)}, ensure_ascii=True)
     if len(text) > _LONGEST:
         raise InvalidRequest(
-            f"{', '.join(sorted(names))}: the name of a model file is too long", field=min(names)
+            f"{', '.join(sorted(names))}: the name of a model file is too long", field=f"values.{min(names)}"
         )
     return text
 

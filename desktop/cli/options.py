@@ -67,7 +67,7 @@ def parse_values(manifest: Manifest, texts: Sequence[str]) -> dict[str, JsonValu
     for name, text in split_pairs(texts, option="--set").items():
         if name not in parameters:
             known = ", ".join(parameters) or "none"
-            raise UsageError(f"{manifest.id} has no setting {name}; it has {known}", field=name)
+            raise UsageError(f"{manifest.id} has no setting {name}; it has {known}", field=f"values.{name}")
         values[name] = parse_text(parameters[name], text)
     return values
 

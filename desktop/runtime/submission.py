@@ -108,7 +108,7 @@ def _companion(primary: Path, declared: PresetInput) -> Path | None:
         wanted = wanted_partner(declared, primary)
         raise FileMissing(
             f"{declared.label} for {primary.name} is missing: put a picture named {wanted} beside it",
-            field=declared.id,
+            field=declared.field,
             file=primary.name,
         )
     return None

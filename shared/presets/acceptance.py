@@ -18,7 +18,7 @@ def check_accepted(declared: PresetInput, name: str, info: ImageInfo) -> None:
     """Raises InvalidValue naming the file and what is taken; sizes in pixels are judged on rendering."""
     problem = _wrong_type(declared.accepts, info) or _too_much(declared.limits, info)
     if problem is not None:
-        raise InvalidValue(f"{name} {problem}", field=declared.id, file=name)
+        raise InvalidValue(f"{name} {problem}", field=declared.field, file=name)
 
 
 def _wrong_type(accepts: tuple[str, ...], info: ImageInfo) -> str | None:

@@ -144,6 +144,18 @@ class PresetInput:
     small_bypass: tuple[NodeBypass, ...] = ()
 
     @property
+    def field(self) -> str:
+        """How errors name its files, in requests as in the command line and the window."""
+        return f"inputs.{self.id}"
+
+    @property
+    def count_text(self) -> str:
+        """How many files it takes, in words."""
+        if self.min_count != self.max_count:
+            return f"{self.min_count} to {self.max_count} files"
+        return "1 file" if self.max_count == 1 else f"{self.max_count} files"
+
+    @property
     def bypasses(self) -> tuple[NodeBypass, ...]:
         return self.absent_bypass + self.opaque_bypass + self.small_bypass
 

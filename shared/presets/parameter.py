@@ -86,3 +86,8 @@ class Parameter:
     relative_to: Literal["shorter_side"] | None = None
     affects_cost: bool = False
     per_file: bool = False
+
+    @property
+    def field(self) -> str:
+        """How errors name its value, in requests as in the command line and the window."""
+        return f"values.{self.id}"

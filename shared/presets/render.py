@@ -68,16 +68,11 @@ def render(
 
 
 def _attach_files(wiring: Wiring, declared: PresetInput, files: Sequence[str]) -> None:
-    field = f"inputs.{declared.id}"
+    field = declared.field
     if not declared.min_count <= len(files) <= declared.max_count:
-        wanted = (
-            str(declared.min_count)
-            if declared.min_count == declared.max_count
-            else f"{declared.min_count} to {declared.max_count}"
-        )
         raise InvalidValue(
-            f"{declared.label} ({declared.id}) takes {wanted} files, {len(files)} were given",
-            field=declared.id,
+            f"{declared.label} ({declared.id}) takes {declared.count_text}, not {len(files)}",
+            field=declared.field,
         )
     if not files:
         for bypass in declared.absent_bypass:
@@ -105,7 +100,7 @@ def _check_size(declared: PresetInput, size: tuple[int, int] | None) -> None:
         }
         wanted = ", ".join(text.format(limit) for text, limit in allowed.items() if limit is not None)
         raise InvalidValue(
-            f"{declared.label} is {width} × {height}; it must have {wanted}", field=declared.id
+            f"{declared.label} is {width} × {height}; it must have {wanted}", field=declared.field
         )
 
 
@@ -115,7 +110,7 @@ def _drop_idle(wiring: Wiring, declared: PresetInput, size: tuple[int, int] | No
     if size is not None:
         idle += [bypass for bypass in declared.small_bypass if min(size) < bypass.below]
     for bypass in idle:
-        wiring.take_out(bypass.node, bypass.through, field=f"inputs.{declared.id}")
+        wiring.take_out(bypass.node, bypass.through, field=declared.field)
 
 
 def _fitted(fit: Fit, values: Mapping[str, JsonValue], sizes: _Sizes) -> Area:
@@ -184,7 +179,7 @@ def _offered(parameter: Parameter, value: JsonValue, catalogue: NodeCatalogue | 
         names = ", ".join(offered) or "none"
         raise InvalidValue(
             f"{parameter.label} ({parameter.id}): this server has no {value}; it has {names}",
-            field=parameter.id,
+            field=parameter.field,
         )
     return found
 
@@ -203,6 +198,6 @@ def _size_of(sizes: _Sizes, input_id: str) -> tuple[int, int]:
     size = sizes.get(input_id)
     if size is None:
         raise InvalidValue(
-            f"the size of {input_id} is not known, so the graph cannot be made", field=input_id
+            f"the size of {input_id} is not known, so the graph cannot be made", field=f"inputs.{input_id}"
         )
     return size

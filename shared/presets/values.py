@@ -25,7 +25,7 @@ def resolve_values(manifest: Manifest, given: Mapping[str, JsonValue]) -> Mappin
         if name not in known:
             raise InvalidValue(
                 f"{manifest.name} has no setting {name!r}; it has {', '.join(sorted(known)) or 'none'}",
-                field=name,
+                field=f"values.{name}",
             )
     return {
         parameter.id: check_value(parameter, given.get(parameter.id, parameter.default))
@@ -193,7 +193,7 @@ def _json(parameter: Parameter, text: str) -> JsonValue:
 
 
 def _wrong(parameter: Parameter, what: str) -> InvalidValue:
-    return InvalidValue(f"{parameter.label} ({parameter.id}) {what}", field=parameter.id)
+    return InvalidValue(f"{parameter.label} ({parameter.id}) {what}", field=parameter.field)
 
 
 _CHECKS: Mapping[ParameterType, Callable[[Parameter, JsonValue], JsonValue]] = {

@@ -102,7 +102,7 @@ def _planned_preset(work: PresetWork, limits: MediaLimits) -> _Plan:
             missing=sorted(foreign),
         )
     given = {
-        name: [_scaled(_probed(file, limits, field=name)) for file in files]
+        name: [_scaled(_probed(file, limits, field=f"inputs.{name}")) for file in files]
         for name, files in work.inputs.items()
     }
     for declared in work.preset.manifest.inputs:

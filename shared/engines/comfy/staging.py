@@ -70,7 +70,7 @@ class Staging:
         """Rendered twice only where the server stored a file under another name than it was sent."""
         await self._require_needs(work)
         pictures = {
-            name: [await self._facts(file, field=name) for file in files]
+            name: [await self._facts(file, field=f"inputs.{name}") for file in files]
             for name, files in work.inputs.items()
         }
         _check_pictures(work, pictures)
@@ -145,7 +145,7 @@ def _check_pictures(work: PresetWork, pictures: _Pictures) -> None:
             if info is not None:
                 check_accepted(declared, file.name, info)
             elif declared.kind in {InputKind.IMAGE, InputKind.MASK}:
-                raise WorkRefused(f"{file.name} is no picture", field=declared.id, file=file.name)
+                raise WorkRefused(f"{file.name} is no picture", field=declared.field, file=file.name)
 
 
 @contextlib.asynccontextmanager

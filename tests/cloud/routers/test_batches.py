@@ -92,7 +92,7 @@ async def test_one_bad_item_refuses_them_all(api: Api, client: Client) -> None:
     body = await _batch(client, 3)
     for broken, field in (
         ({"inputs": {"photo": []}}, "items.2.inputs.photo"),
-        ({**body["items"][0], "values": {"glow": 1e9}}, "items.2.glow"),
+        ({**body["items"][0], "values": {"glow": 1e9}}, "items.2.values.glow"),
         ({"inputs": {"photo": [{"digest": "0" * 64, "name": "x.png"}]}}, "items.2.inputs.photo"),
     ):
         answer = await _submit(client, {**body, "items": [*body["items"][:2], broken]}, key="k")

@@ -210,7 +210,7 @@ class TestCloudEngine(EngineSuite):
         """The cloud speaks of a preset's fields; it takes no graphs whose nodes it could name."""
         with pytest.raises(WorkRefused) as caught:
             await begin(rig.engine, rig.work(new_id(), "quick", exposure=3))
-        assert caught.value.details["field"] == "exposure"
+        assert caught.value.details["field"] == "values.exposure"
         with pytest.raises(WorkRefused, match="presets"):
             await rig.engine.prepare(rig.refused_work(new_id())[0])
 

@@ -48,4 +48,4 @@ def test_what_is_not_is_refused_with_the_files_name(declared: dict[str, object],
     with pytest.raises(InvalidValue) as refused:
         check_accepted(_photo(**declared), "a.gif", GIF)
     assert refused.value.message == said
-    assert refused.value.details["field"] == "photo"
+    assert refused.value.details["field"] == "inputs.photo"

@@ -101,7 +101,8 @@ def test_an_output_without_stand_in_cannot_be_bypassed() -> None:
 def test_too_few_or_too_many_files_name_the_input(files: tuple[str, ...]) -> None:
     with pytest.raises(InvalidValue) as caught:
         rendered(make_preset(), {"softness": 0.01}, files=files)
-    assert caught.value.details["field"] == "photo"
+    assert caught.value.details["field"] == "inputs.photo"
+    assert caught.value.message.endswith(f"takes 1 file, not {len(files)}")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_pictures_beyond_the_limits_name_the_input(limits: dict[str, int], size:
     preset = make_preset(inputs=[{**dict(PHOTO), "limits": limits}])  # type: ignore[arg-type]
     with pytest.raises(InvalidValue, match="must have at") as caught:
         rendered(preset, {"softness": 0.01}, size=size)
-    assert caught.value.details["field"] == "photo"
+    assert caught.value.details["field"] == "inputs.photo"
     rendered(preset, {"softness": 0.01}, size=(32, 31))
 
 
@@ -259,7 +260,7 @@ def test_a_model_is_named_as_the_server_names_it_and_never_guessed(
     if sent is None:
         with pytest.raises(InvalidValue, match="has no") as caught:
             rendered(preset, {"model": wanted}, catalogue=catalogue)
-        assert caught.value.details["field"] == "model"
+        assert caught.value.details["field"] == "values.model"
     else:
         assert inputs(rendered(preset, {"model": wanted}, catalogue=catalogue), "4")["ckpt_name"] == sent
 

@@ -76,7 +76,7 @@ def test_good_values(declared: Parameter, given_value: JsonValue, result: JsonVa
 def test_bad_values_name_the_field(declared: Parameter, value: JsonValue) -> None:
     with pytest.raises(InvalidValue) as caught:
         check_value(declared, value)
-    assert caught.value.details == {"field": "it"}
+    assert caught.value.details == {"field": "values.it"}
     assert "It (it)" in caught.value.message
 
 
@@ -112,7 +112,7 @@ def test_resolving_fills_defaults_in_order_and_refuses_strangers() -> None:
     assert resolve_values(manifest, {"softness": 0.1}) == {"softness": 0.1}
     with pytest.raises(InvalidValue, match="it has softness") as caught:
         resolve_values(manifest, {"sharpness": 1})
-    assert caught.value.details["field"] == "sharpness"
+    assert caught.value.details["field"] == "values.sharpness"
 
 
 def test_value_sets_are_a_start_that_single_values_override() -> None:

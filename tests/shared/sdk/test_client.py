@@ -140,7 +140,7 @@ async def test_refusals_are_typed(client: CloudClient, tmp_path: Path) -> None:
     photo = picture(tmp_path / "photo.png", "pink")
     with pytest.raises(RequestRefused) as caught:
         await client.develop(PRESET, {"photo": photo}, {"exposure": 10_000})
-    assert caught.value.details["field"] == "exposure"
+    assert caught.value.details["field"] == "values.exposure"
     photo.write_text("<!DOCTYPE html><html>moved</html>")
     with pytest.raises(RequestRefused, match=r"photo\.png is no picture") as caught:
         await client.develop(PRESET, {"photo": photo})

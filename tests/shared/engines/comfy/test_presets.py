@@ -104,5 +104,5 @@ async def test_a_broken_photograph_names_its_field(
 
     with pytest.raises(WorkRefused) as caught:
         await engine.prepare(work)
-    assert caught.value.details["field"] == "photo"
+    assert caught.value.details["field"] == "inputs.photo"
     assert "me.jpg is empty" in caught.value.message
