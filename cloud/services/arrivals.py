@@ -106,6 +106,7 @@ class Arrivals:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+        failpoint("artifact.announced")
         return look.result()
 
 

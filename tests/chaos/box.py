@@ -19,7 +19,7 @@ from tests.chaos.rows import Rows, SqliteRows
 from tests.support.ports import free_port
 from tests.support.zygote import ForkedProcess, Zygote
 
-__all__ = ["ENDS", "Box"]
+__all__ = ["ENDS", "Box", "new_picture", "photo"]
 
 ENDS = ("completed", "failed", "cancelled", "expired")
 _WITHIN_S = 150.0
@@ -95,22 +95,27 @@ class Box:
 
     def call(self, method: str, path: str, *, key: str | None = None, **more: Any) -> httpx.Response:
         """Until it is answered with anything but "try again"."""
-        headers = {} if key is None else {"Idempotency-Key": key}
         until = time.monotonic() + _WITHIN_S
-        while True:
-            self._running()
-            try:
-                answer = self._http.request(method, f"/api/v1{path}", headers=headers, **more)
-                if answer.status_code < 500 and answer.headers.get("Retry-After") is None:
-                    return answer
-            except httpx.TransportError:
-                pass
+        while (answer := self.call_once(method, path, key=key, **more)) is None:
             assert time.monotonic() < until, self.log()[-4000:]
             time.sleep(_LOOK_S)
+        return answer
+
+    def call_once(
+        self, method: str, path: str, *, key: str | None = None, **more: Any
+    ) -> httpx.Response | None:
+        """None without an answer, or with one that says to try again."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        self._running()
+        try:
+            answer = self._http.request(method, f"/api/v1{path}", headers=headers, **more)
+        except httpx.TransportError:
+            return None
+        return answer if answer.status_code < 500 and answer.headers.get("Retry-After") is None else None
 
     def upload(self, *, at_once: bool = True) -> str:
         """The digest of a picture that nobody has sent before."""
-        data = _picture()
+        data = new_picture()
         digest = digest_bytes(data)
         if at_once:
             answer = self.call("PUT", f"/artifacts/{digest}", content=data)
@@ -170,8 +175,11 @@ class Box:
             " JOIN jobs j ON j.id = o.job_id"
             " JOIN artifacts a ON a.digest = o.digest AND a.account_id = j.account_id"
         ):
-            stored = self._folder / "data/artifacts/blobs/artifacts" / account / digest[:2] / digest
-            assert stored.stat().st_size == size
+            assert self.blob(account, digest).stat().st_size == size
+
+    def blob(self, account: str, digest: str) -> Path:
+        """Where its bytes lie."""
+        return self._folder / "data/artifacts/blobs/artifacts" / account / digest[:2] / digest
 
     def query(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         return self._rows.query(statement, *values)
@@ -209,7 +217,8 @@ def photo(digest: str) -> dict[str, Any]:
     return {"photo": [{"digest": digest, "name": "a.png"}]}
 
 
-def _picture() -> bytes:
+def new_picture() -> bytes:
+    """That nobody has sent before."""
     file = io.BytesIO()
     Image.frombytes("RGB", (16, 16), os.urandom(768)).save(file, "PNG")
     return file.getvalue()

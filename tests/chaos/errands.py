@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from shared.files import digest_bytes
 from shared.ids import new_id
-from tests.chaos.box import ENDS, Box, photo
+from tests.chaos.box import ENDS, Box, new_picture, photo
 from tests.cloud.api import picture
 from tests.support.comfy_thread import ComfyThread
 from tests.support.http_server import Reply, http_server
 
-__all__ = ["ERRANDS", "Scene", "photograph"]
+__all__ = ["ERRANDS", "Scene", "photograph", "sent_with_its_file", "sent_with_its_file_once"]
 
 MODEL = "random_sd15_fp16.safetensors"
 FEW = {"model": MODEL, "steps": 2}
+_WITH_FILES = "/jobs/with-files"
 _OLD = "'2025-01-01 00:00:00.000000'"
 _OUT_OF_MEMORY = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory.")
 
@@ -228,24 +230,30 @@ def _shared(scene: Scene) -> None:
 
 
 def _outdated(scene: Scene) -> None:
-    """An artifact that nobody has used for a year goes with the next rounds of the collection, which run
-    at each start."""
+    """Nobody has used the artifact for a year."""
     box, digest = scene.box, scene.box.upload()
     box.restart()
     _backdate(box, digest, "created_at", "ready_at", "touched_at")
     scene.arm()
-    condemned = "SELECT 1 FROM artifacts WHERE condemned_at IS NOT NULL AND digest = ?"
-    box.until_true(lambda: box.query(condemned, digest))
-    while box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest):
+    _collected(scene, digest)
+
+
+def _collected(scene: Scene, digest: str) -> None:
+    """It is old enough to go with the next rounds, which come with each start."""
+    box, there = scene.box, "SELECT 1 FROM artifacts WHERE digest = ?"
+    box.until_true(lambda: box.query(f"{there} AND condemned_at IS NOT NULL", digest))
+    while box.query(there, digest):
         box.restart()
         _backdate(box, digest, "condemned_at")
         _backdate(box, digest, "deleting_at")
-        begun = len(box.ends)
-        box.until_true(
-            lambda begun=begun: (
-                len(box.ends) > begun or not box.query("SELECT 1 FROM artifacts WHERE digest = ?", digest)
-            )
-        )
+        deaths, was_hit = len(box.ends), box.was_hit
+
+        def is_over(deaths: int = deaths, was_hit: bool = was_hit) -> bool:
+            """The round: its process died, or it failed, or the artifact is gone."""
+            failed = scene.may_fail and box.was_hit != was_hit
+            return len(box.ends) > deaths or failed or not box.query(there, digest)
+
+        box.until_true(is_over)
 
 
 def _backdate(box: Box, digest: str, *columns: str) -> None:
@@ -282,6 +290,42 @@ def _told(scene: Scene) -> None:
         scene.box.until_true(lambda: site.asked and not scene.box.query(waiting))
         scene.box.call("DELETE", f"/webhooks/{made.json()['webhook']['id']}")
         assert len({asked.headers["webhook-id"] for asked in site.asked}) == 1
+
+
+def sent_with_its_file(scene: Scene) -> None:
+    """A job and its picture in one request, which is sent until it is answered, and then once more."""
+    box, data, key = scene.box, new_picture(), new_id()
+    scene.arm()
+    first, again = (box.call("POST", _WITH_FILES, key=key, files=_form(data)) for _ in range(2))
+    assert (first.status_code, first.json()) == (202, again.json()), first.text
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert box.query("SELECT id FROM jobs WHERE idempotency_key = ?", key) == [(first.json()["id"],)]
+    scene.ends(first.json()["id"], "completed")
+    [(state,)] = box.query("SELECT state FROM artifacts WHERE digest = ?", digest_bytes(data))
+    assert state == "ready"
+
+
+def sent_with_its_file_once(scene: Scene) -> None:
+    """Nobody comes again: the job was taken and is done, or nothing of it stays."""
+    box, data, key = scene.box, new_picture(), new_id()
+    digest = digest_bytes(data)
+    scene.arm()
+    box.call_once("POST", _WITH_FILES, key=key, files=_form(data))
+    box.until_hit()
+    jobs = box.query("SELECT id FROM jobs WHERE idempotency_key = ?", key)
+    for (job_id,) in jobs:
+        scene.ends(job_id, "completed")
+    known = box.query("SELECT account_id, state FROM artifacts WHERE digest = ?", digest)
+    assert [state for _, state in known] == (["ready"] if jobs else ["wanted"])
+    if not jobs:
+        box.restart()
+        _backdate(box, digest, "created_at", "touched_at")
+        _collected(scene, digest)
+        assert not box.blob(known[0][0], digest).exists()
+
+
+def _form(data: bytes) -> list[tuple[str, tuple[str | None, bytes]]]:
+    return [("photo", ("a.png", data)), ("job", (None, b'{"preset": "noir"}'))]
 
 
 ERRANDS: Mapping[str, Callable[[Scene], None]] = {

@@ -2,13 +2,19 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.box import Box
-from tests.chaos.errands import ERRANDS, Scene, photograph
+from tests.chaos.errands import (
+    ERRANDS,
+    Scene,
+    photograph,
+    sent_with_its_file,
+    sent_with_its_file_once,
+)
 from tests.chaos.places import failpoints
 from tests.chaos.rows import PostgresRows
 from tests.support.comfy_thread import comfy_thread
@@ -25,6 +31,16 @@ ELSEWHERE = {
 ALONE = {"reap.expired"}
 ACTIONS = ["kill", "raise", "sleep=2"] if os.environ.get("SWEEP") else ["kill"]
 DATABASES = ["sqlite", "postgres"] if os.environ.get("SWEEP") else ["sqlite"]
+# Between a request with a job and its file, and the answer to it.
+WITH_FILES = [
+    "artifact.announced",
+    "blob.flushed",
+    "blob.named",
+    "artifact.stored",
+    "submit.written",
+    "submit.committed",
+]
+SENDING = [sent_with_its_file, *([sent_with_its_file_once] if os.environ.get("SWEEP") else [])]
 _QUICK = {"LEASE_S": "10", "REAP_EVERY_S": "0.5", "COLLECT_EVERY_S": "2"}
 pytestmark = pytest.mark.timeout(900)
 PLACES = sorted(set(failpoints("cloud")) - set(ELSEWHERE))
@@ -61,11 +77,24 @@ def _in_a_cluster(
 def test_trouble_there(scene: Scene, place: str, action: str) -> None:
     if place in ALONE and not scene.is_alone:
         pytest.skip("not in a cluster")
+    _meet(scene, place, action, ERRANDS.get(place, photograph))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("place", WITH_FILES)
+@pytest.mark.parametrize("errand", SENDING)
+def test_trouble_there_with_a_job_that_brings_its_file(
+    scene: Scene, errand: Callable[[Scene], None], place: str, action: str
+) -> None:
+    _meet(scene, place, action, errand)
+
+
+def _meet(scene: Scene, place: str, action: str, errand: Callable[[Scene], None]) -> None:
     scene.make_sound()
     scene.aim(place, action)
     deaths = len(scene.box.ends)
     try:
-        ERRANDS.get(place, photograph)(scene)
+        errand(scene)
         scene.box.until_hit()
         scene.box.settle()
         scene.box.until_true(lambda: len(scene.box.ends) > deaths or action != "kill")
