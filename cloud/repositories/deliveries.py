@@ -17,6 +17,8 @@ __all__ = ["DeliveryRecord", "DeliveryRows", "Message", "Outgoing"]
 _D = WEBHOOK_DELIVERIES.c
 _W = WEBHOOKS.c
 _WAITS = _D.state == literal_column("'waiting'")  # as the index has it, so that SQLite uses that
+_IS_DUE = and_(_WAITS, _D.next_at <= NOW, or_(_D.taken_until.is_(None), _D.taken_until < NOW))
+_SOME_DUE = select(select(_D.number).where(_IS_DUE).exists())  # built once: it is asked with every event
 _ADD = insert(WEBHOOK_DELIVERIES).values(state=DeliveryState.WAITING, tries=0, created_at=NOW, next_at=NOW)
 
 
@@ -69,6 +71,10 @@ class DeliveryRows:
         rows = [{"webhook_id": webhook_id, **row, **self._clock.stamps} for webhook_id in webhook_ids]
         if rows:
             self._connection.execute(_ADD, rows)
+
+    def is_some_due(self) -> bool:
+        """Also where those that are due may not be taken just now."""
+        return bool(self._connection.execute(_SOME_DUE, self._clock.stamps).scalar_one())
 
     def take(
         self, *, most: int, each: int, busy: Mapping[str, int], lease: timedelta
@@ -149,21 +155,19 @@ class DeliveryRows:
         return self._connection.execute(delete(WEBHOOK_DELIVERIES).where(or_(old, gone))).rowcount
 
     def _due(self, limit: int, full: Collection[str], chosen: Collection[int]) -> Sequence[tuple[int, str]]:
-        now = self._clock.now()
         rows = self._connection.execute(
             select(_D.number, _D.webhook_id)
             .join(WEBHOOKS, _W.id == _D.webhook_id)
             .where(
-                _WAITS,
-                _D.next_at <= now,
-                or_(_D.taken_until.is_(None), _D.taken_until < now),
+                _IS_DUE,
                 _W.state == WebhookState.ACTIVE,
                 _D.webhook_id.not_in(full),
                 _D.number.not_in(chosen),
             )
             .order_by(_D.next_at)
             .limit(limit)
-            .with_for_update(skip_locked=True, of=WEBHOOK_DELIVERIES)
+            .with_for_update(skip_locked=True, of=WEBHOOK_DELIVERIES),
+            self._clock.stamps,
         )
         return [(row.number, row.webhook_id) for row in rows]
 

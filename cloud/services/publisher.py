@@ -23,6 +23,7 @@ _log = structlog.get_logger(__name__)
 
 PASSING_SLOTS = ("progress", "preview")
 _MOST_AT_ONCE = 500
+_NOTE_S = 0.5  # well before others take its publisher for dead
 
 
 class EventPublisher:
@@ -34,27 +35,38 @@ class EventPublisher:
     async def publish(self) -> int:
         """Publish what waits; how many events that were."""
         published = 0
-        events = await self._database.write(partial(_next, ()))
-        while events:
-            failpoint("publisher.numbered")
-            await self._tell(events)
-            failpoint("publisher.told")
-            published += len(events)
-            events = await self._database.write(partial(_next, events))
+        told = await self._told_next(())
+        while told:
+            published += len(told)
+            told = await self._told_next(told)
         return published
 
     async def run(self, *, poll_s: float = 5.0) -> None:
         """Until cancelled: publish whenever the bell rings, and now and then without it.
 
-        While the database cannot be used nothing is told, and nothing lost.
+        What was told is noted together with what comes next, or soon where nothing does. While the
+        database cannot be used nothing is told, and nothing lost.
         """
+        told: tuple[LastingEvent, ...] = ()
         with self._queue.listen(Bell.EVENTS) as waiter:
             while True:
                 try:
-                    await self.publish()
+                    told = await self._told_next(told)
+                    may_be_more = len(told) == _MOST_AT_ONCE
                 except TransientError as error:
                     _log.warning("events_not_published", error=error.code)
-                await waiter.wait(poll_s)
+                    may_be_more = False
+                if not may_be_more:
+                    await waiter.wait(_NOTE_S if told else poll_s)
+
+    async def _told_next(self, before: tuple[LastingEvent, ...]) -> tuple[LastingEvent, ...]:
+        """What is told now; that those `before` were told is noted with it."""
+        events = await self._database.write(partial(_next, before))
+        if events:
+            failpoint("publisher.numbered")
+            await self._tell(events)
+            failpoint("publisher.told")
+        return events
 
     async def _tell(self, events: tuple[LastingEvent, ...]) -> None:
         await self._broadcast.publish_all([_message(event) for event in events])

@@ -85,7 +85,7 @@ class WebhookSender:
     async def _begin(self, group: asyncio.TaskGroup, waiter: Waiter) -> int:
         """Whoever is done rings, since there may be more for the place that it leaves."""
         free = _AT_ONCE - self._busy.total()
-        if free <= 0:
+        if free <= 0 or not await self._database.read(lambda unit: unit.deliveries.is_some_due()):
             return 0
         busy, since = dict(self._busy), asyncio.get_running_loop().time()
         taken = await self._database.write(

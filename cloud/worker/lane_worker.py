@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import structlog
@@ -36,6 +36,14 @@ _log = structlog.get_logger(__name__)
 
 _CLAIMS_AT_ONCE = 3
 _LEFT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at what waits came to; `more` if jobs may be left that could be claimed now."""
+
+    claims: tuple[Claim, ...] = ()
+    more: bool = False
 
 
 class LaneWorker:
@@ -96,7 +104,7 @@ class LaneWorker:
             ringing = asyncio.create_task(_ring_at(stop, bell), name="stop-bell")
             try:
                 while not stop.is_set():
-                    if not await self._claimed_some():
+                    if not await self._has_more():
                         await bell.wait(self._poll_s * random.uniform(0.8, 1.0))
                 self._bell = None
                 self._solitude.declined(self._seat.name)
@@ -105,7 +113,8 @@ class LaneWorker:
                 self._solitude.declined(self._seat.name)
                 await _cancelled(ringing, *self._running)
 
-    async def _claimed_some(self) -> bool:
+    async def _has_more(self) -> bool:
+        """Begins what it claims; whether to look again at once. What comes later rings."""
         room = self._watch.room_for_left - len(self._running)
         if room <= 0:
             return False
@@ -114,13 +123,13 @@ class LaneWorker:
             suspect = await self._claimed_suspect()
             if suspect is None and self._solitude.is_wanted:
                 return False
-            claims = await self._claim(room) if suspect is None else (suspect,)
+            look = await self._look(room) if suspect is None else _Look((suspect,), more=True)
         except TransientError as error:
             _log.warning("no_claim", error=error.code, seat=self._seat.name)
             return False
-        for claim in claims:
+        for claim in look.claims:
             self._begin(claim, since)
-        return bool(claims)
+        return look.more
 
     async def _claimed_suspect(self) -> Claim | None:
         """If one has waited for too long, and this worker has become free for it."""
@@ -157,26 +166,26 @@ class LaneWorker:
         self._solitude.ended()
         self.ring()
 
-    async def _claim(self, room: int) -> tuple[Claim, ...]:
+    async def _look(self, room: int) -> _Look:
         """Raises EngineUnavailable while nothing can be run here, and the database's troubles."""
         server = self._seat.server
         if server is None:
-            return await self._claim_from(await self._attempts.backlog(self._seat.pools), 1, room=room)
+            return await self._look_through(await self._attempts.backlog(self._seat.pools), 1, room=room)
         left = await self._attempts.claim_left(server, worker=self._name)
         if left is not None:
-            return (left,)
+            return _Look((left,), more=True)
         if len(self._running) >= self._watch.room:
-            return ()
+            return _Look()
         scene = await self._attempts.scene(self._seat.pools)
         mine = next((standing.jobs for standing in scene.servers if standing.server.name == server), 0)
         if max(mine, len(self._running)) >= self._watch.room:
-            return ()
-        claims = await self._claim_at(server, scene)
-        if not claims and not self._running:
+            return _Look()
+        look = await self._look_at(server, scene)
+        if not look.claims and not self._running:
             await self._ask_back(server, scene)
-        return claims
+        return look
 
-    async def _claim_at(self, server: str, scene: Scene) -> tuple[Claim, ...]:
+    async def _look_at(self, server: str, scene: Scene) -> _Look:
         others = [standing for standing in scene.servers if standing.server.name != server]
         lanes = scene.backlog.lanes
         if len(self._running) >= self._seat.runs_at_once:
@@ -197,9 +206,9 @@ class LaneWorker:
         alike = () if mine is None else alike_to(mine, [other.server for other in others])
         switches = tuple(other.switches for other in alike)
         backlog = replace(scene.backlog, lanes=lanes)
-        return await self._claim_from(backlog, max(1, len(working)), elsewhere, switches)
+        return await self._look_through(backlog, max(1, len(working)), elsewhere, switches)
 
-    async def _claim_from(
+    async def _look_through(
         self,
         backlog: Backlog,
         servers: int,
@@ -207,20 +216,20 @@ class LaneWorker:
         alike: Switches = (),
         *,
         room: int = 1,
-    ) -> tuple[Claim, ...]:
+    ) -> _Look:
         """A lane whose jobs others took meanwhile, or may not be taken here, is passed over."""
         lanes = await self._runnable(backlog.lanes)
         for _ in range(_CLAIMS_AT_ONCE):
             residency = self._watch.residency(lanes, elsewhere, alike)
             lane = choose_lane(replace(backlog, lanes=lanes), residency=residency, servers=servers)
             if lane is None:
-                return ()
+                return _Look()
             most = how_many(lane, replace(backlog, lanes=lanes), room=room)
             claims = await self._attempts.claim_some(lane, most, worker=self._name, server=self._seat.server)
             if claims:
-                return claims
+                return _Look(claims, more=sum(lane.waiting for lane in lanes) > len(claims))
             lanes = tuple(other for other in lanes if other is not lane)
-        return ()
+        return _Look()
 
     async def _ask_back(self, server: str, scene: Scene) -> None:
         """Here is nothing to do, while elsewhere a job may wait behind another."""

@@ -38,10 +38,13 @@ class Solitude:
 
     def begun(self) -> None:
         self._open += 1
-        self._looked.clear()
+        if self._wanted:
+            self._looked.clear()  # this may be the one
 
     def ended(self) -> None:
+        """There is room: before it is taken, all look again."""
         self._open -= 1
+        self._looked.clear()
 
     async def lanes(
         self,
