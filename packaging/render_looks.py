@@ -103,13 +103,14 @@ def _cover(picture: Image.Image, *, whole: bool) -> Image.Image:
 
 
 def _card(photo: Image.Image) -> Image.Image:
+    """Written into the right half, which the divider between before and after leaves in sight."""
     card = ImageEnhance.Brightness(ImageOps.grayscale(photo).convert("RGB")).enhance(0.3)
-    lines = "No example is shown:\nthe result depends on\nthe checkpoint you install."
+    lines = "No example\nis shown:\nthe result\ndepends on\nthe checkpoint\nyou install."
     ImageDraw.Draw(card).multiline_text(
-        (card.width / 2, card.height / 2),
+        (card.width * 0.77, card.height / 2),
         lines,
         fill=(235, 235, 235),
-        font=ImageFont.load_default(card.width / 18),
+        font=ImageFont.load_default(card.width / 20),
         anchor="mm",
         align="center",
         spacing=card.width / 40,
