@@ -14,7 +14,15 @@ from cloud.settings import Settings, load_settings
 from shared.engines.builtin.process_lock import ProcessLock
 from shared.logs import bridge_library_logs, configure_logs
 
-__all__ = ["configure", "ensure_migrated", "migrate", "migrated", "with_context", "with_database"]
+__all__ = [
+    "configure",
+    "ensure_migrated",
+    "migrate",
+    "migrated",
+    "only_process",
+    "with_context",
+    "with_database",
+]
 
 _T = TypeVar("_T")
 

@@ -30,7 +30,7 @@ _PATIENCE_S = 60.0
 _CANCEL_WAIT_S = 30.0
 _LOOK_AGAIN_S = 0.1
 
-Submission = Callable[[Runtime, str], AsyncIterator[Sequence[NewJob]]]
+_Submission = Callable[[Runtime, str], AsyncIterator[Sequence[NewJob]]]
 
 
 def load() -> Settings:
@@ -40,7 +40,7 @@ def load() -> Settings:
     return settings
 
 
-def run_jobs(settings: Settings, submission: Submission, *, as_json: bool) -> ExitCode:
+def run_jobs(settings: Settings, submission: _Submission, *, as_json: bool) -> ExitCode:
     """Submit what `submission` makes for this runtime and batch id, wait for it, and report it."""
     try:
         return asyncio.run(_run_jobs(settings, submission, as_json=as_json))
@@ -48,7 +48,7 @@ def run_jobs(settings: Settings, submission: Submission, *, as_json: bool) -> Ex
         return ExitCode.INTERRUPTED
 
 
-async def _run_jobs(settings: Settings, submission: Submission, *, as_json: bool) -> ExitCode:
+async def _run_jobs(settings: Settings, submission: _Submission, *, as_json: bool) -> ExitCode:
     report = open_report(as_json=as_json)
     try:
         async with open_runtime(settings, patience_s=_PATIENCE_S) as runtime:

@@ -21,7 +21,7 @@ _LONGEST_WAIT_S = 60.0
 _END_S = 15.0
 _LINES = 4
 
-Answers = Callable[[str], Awaitable[bool]]
+_Answers = Callable[[str], Awaitable[bool]]
 
 
 class ComfyStarting(EngineUnavailable):
@@ -37,7 +37,7 @@ class ComfyProcess:
     """
 
     def __init__(
-        self, *, command: ComfyCommand, state_folder: Path, answers: Answers, start_limit_s: float
+        self, *, command: ComfyCommand, state_folder: Path, answers: _Answers, start_limit_s: float
     ) -> None:
         self._command = command
         self._place = ComfyPlace(state_folder)

@@ -1,9 +1,8 @@
 """Pictures for the screen, read and reduced off the window's thread."""
 
-import functools
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QObject, QSize, Qt, QThreadPool, Signal
@@ -102,7 +101,7 @@ def _is_qts(path: Path) -> bool:
     return path.suffix[1:].lower().encode() in _qts_formats()
 
 
-@functools.cache
+@cache
 def _qts_formats() -> frozenset[bytes]:
     return frozenset(bytes(name.data()) for name in QImageReader.supportedImageFormats())
 

@@ -101,8 +101,12 @@ class Sources(QObject):
         self._found.emit(_Found(files, tuple(refused)))
 
     def _save(self, picture: QImage, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if picture.save(str(path)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            is_written = picture.save(str(path))
+        except OSError:
+            is_written = False
+        if is_written:
             self._found.emit(_Found({path: (path,)}, ()))
         else:
             self._found.emit(_Found({}, (f"{path} could not be written: is the disk full?",)))

@@ -33,10 +33,10 @@ _INPUTS = TypeAdapter(tuple[JobInput, ...])
 _OUTPUTS = TypeAdapter(tuple[DeliveredOutput, ...])
 _POLICY = TypeAdapter(OutputPolicy)
 
-Column = str | bytes | int | None
+_Column = str | bytes | int | None
 
 
-def new_job_columns(new: NewJob) -> dict[str, Column]:
+def new_job_columns(new: NewJob) -> dict[str, _Column]:
     """Paths are kept as the system's own bytes, so that names that are no text survive."""
     return {
         "key": new.key,
@@ -62,7 +62,7 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _recipe_columns(recipe: Recipe) -> dict[str, Column]:
+def _recipe_columns(recipe: Recipe) -> dict[str, _Column]:
     match recipe:
         case PresetRecipe():
             return {

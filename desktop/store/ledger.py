@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from desktop.store.job import Delivery
 from shared.ids import derived_key
 from shared.jobs.state import JobState
 
@@ -108,7 +109,7 @@ class CurrentJob:
     path: str
     job_id: str | None
     state: JobState | None
-    delivery: str | None
+    delivery: Delivery | None
 
 
 def ledger_key(folder: str, path: str, digest: str, generation: int) -> str:
@@ -271,7 +272,7 @@ def current_jobs(connection: sqlite3.Connection, folder: str) -> tuple[CurrentJo
             _path(row["path"]),
             row["id"],
             None if row["state"] is None else JobState(row["state"]),
-            row["delivery"],
+            None if row["delivery"] is None else Delivery(row["delivery"]),
         )
         for row in rows
     )

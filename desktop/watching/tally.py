@@ -31,7 +31,7 @@ def tally(jobs: Iterable[CurrentJob], *, there: Collection[str], waiting: int) -
     for job in jobs:
         if job.path not in there:
             continue
-        if job.state in _ENDED_BADLY or job.delivery == Delivery.REJECTED:
+        if job.state in _ENDED_BADLY or job.delivery is Delivery.REJECTED:
             failed += 1
         elif job.state is None or (
             job.state is JobState.COMPLETED and job.delivery in {Delivery.DELIVERED, Delivery.HELD}

@@ -23,7 +23,7 @@ from desktop.watching.intake import Intake
 from desktop.watching.names import Skip
 from desktop.watching.notices import Notice, NoticeKind, Notify
 from desktop.watching.plan import plan
-from desktop.watching.scanner import Scan, SourceMissing
+from desktop.watching.scanner import FolderIdentity, Scan, SourceMissing
 from desktop.watching.settle import Evidence
 from desktop.watching.setup import Page, open_page, save_page
 from desktop.watching.sleep import Moment, slept
@@ -102,7 +102,7 @@ class FolderWatch:
         queue: JobQueue,
         threads: ThreadPoolExecutor,
         notify: Notify,
-        expected: tuple[int, int],
+        expected: FolderIdentity,
         now: Callable[[], Moment],
     ) -> None:
         self._now = now
@@ -202,8 +202,8 @@ class FolderWatch:
         return tally(jobs, there=self._there, waiting=waiting)
 
     async def _until_quiet(self) -> None:
-        tried_by = time.monotonic() + _DELIVERY_S
         """Returns when no file is on its way and no job open that can go on: not while its folder is away."""
+        tried_by = time.monotonic() + _DELIVERY_S
         while True:
             self._job_changed.clear()
             in_place = await self._check_source()

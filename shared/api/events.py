@@ -24,13 +24,11 @@ from shared.jobs.events import (
 
 __all__ = [
     "BATCH_COMPLETED",
-    "LASTING_EVENTS",
     "TERMINAL_EVENTS",
     "MalformedEvent",
     "dump_batch_completed",
     "dump_event",
     "event_text",
-    "parse_batch_completed",
     "parse_event",
 ]
 
@@ -53,7 +51,6 @@ BATCH_COMPLETED = "batch_completed"
 _BATCH_ADAPTER = TypeAdapter(BatchCompleted)
 
 TERMINAL_EVENTS = frozenset({"completed", "failed", "cancelled", "expired"})
-LASTING_EVENTS = TERMINAL_EVENTS | {"queued", "started", "requeued", "stage"}
 
 
 class MalformedEvent(FatalError):
@@ -75,16 +72,6 @@ def dump_event(event: JobEvent) -> dict[str, JsonValue]:
 def dump_batch_completed(event: BatchCompleted) -> dict[str, JsonValue]:
     fields = _BATCH_ADAPTER.dump_python(event, mode="json")
     return {"event": BATCH_COMPLETED, **fields, "at": event.at.isoformat()}
-
-
-def parse_batch_completed(data: JsonValue) -> BatchCompleted:
-    """Raises MalformedEvent. Fields that this version does not know are passed over."""
-    if not isinstance(data, Mapping) or data.get("event") != BATCH_COMPLETED:
-        raise MalformedEvent("this is no end of a batch", event=BATCH_COMPLETED)
-    try:
-        return _BATCH_ADAPTER.validate_python({name: data[name] for name in data if name != "event"})
-    except ValueError as error:
-        raise MalformedEvent("this end of a batch is not well formed", event=BATCH_COMPLETED) from error
 
 
 def event_text(event: JobEvent) -> str:

@@ -11,7 +11,7 @@ from shared.presets.errors import InvalidValue
 from shared.presets.manifest import Manifest
 from shared.presets.parameter import Parameter, ParameterType
 
-__all__ = ["check_value", "is_visible", "parse_text", "resolve_values", "with_value_set"]
+__all__ = ["check_value", "is_visible", "parse_text", "resolve_values"]
 
 _MAX_SEED = 2**64 - 1
 _DIGITS = 9
@@ -31,17 +31,6 @@ def resolve_values(manifest: Manifest, given: Mapping[str, JsonValue]) -> Mappin
         parameter.id: check_value(parameter, given.get(parameter.id, parameter.default))
         for parameter in manifest.parameters
     }
-
-
-def with_value_set(
-    manifest: Manifest, value_set: str, given: Mapping[str, JsonValue]
-) -> Mapping[str, JsonValue]:
-    """The values of a named set, overridden by those given one by one."""
-    for candidate in manifest.value_sets:
-        if candidate.id == value_set:
-            return {**candidate.values, **given}
-    names = ", ".join(candidate.id for candidate in manifest.value_sets) or "none"
-    raise InvalidValue(f"{manifest.name} has no value set {value_set!r}; it has {names}", field="value_set")
 
 
 def is_visible(parameter: Parameter, values: Mapping[str, JsonValue]) -> bool:

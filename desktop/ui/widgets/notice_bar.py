@@ -7,6 +7,7 @@ from desktop.state.notice import Notice
 from desktop.ui.icon_set import icon, pixmap
 from desktop.ui.messages import Text, say, sentence
 from desktop.ui.theme import Ink
+from shared.legible import legible
 
 __all__ = ["NoticeBar"]
 
@@ -21,6 +22,7 @@ class NoticeBar(QFrame):
         self.setProperty("look", "notice")
         self._sign = QLabel()
         self._text = QLabel()
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         dismiss = QToolButton()
@@ -47,7 +49,7 @@ class NoticeBar(QFrame):
     def tell(self, notice: Notice) -> None:
         sign, ink = ("warning", Ink.TROUBLE) if notice.trouble else ("check", Ink.AMBER)
         self._sign.setPixmap(pixmap(sign, 18, ink, ratio=self.devicePixelRatioF()))
-        text = sentence(notice.text)
+        text = sentence(legible(notice.text))
         self._text.setText(text)
         self._text.setAccessibleName(text)
         self.show()

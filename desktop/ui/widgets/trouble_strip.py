@@ -20,6 +20,7 @@ class TroubleStrip(QFrame):
         self.setProperty("look", "strip")
         self._sign = QLabel()
         self._text = QLabel()
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QHBoxLayout(self)

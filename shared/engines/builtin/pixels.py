@@ -31,7 +31,7 @@ __all__ = [
 
 Picture = npt.NDArray[Any]  # uint8 or float32
 Mask = npt.NDArray[np.float32]
-Array = npt.NDArray[Any]
+_Array = npt.NDArray[Any]
 
 _BAND_VALUES = 1 << 16  # bands of a few arrays fit into the second-level cache
 
@@ -42,7 +42,7 @@ class NodeFailed(FatalError):
     code = "node_failed"
 
 
-def as_batch(items: Sequence[Array]) -> Array:
+def as_batch(items: Sequence[_Array]) -> _Array:
     """Items of one shape, behind each other; a single one is not copied."""
     return np.expand_dims(items[0], 0) if len(items) == 1 else np.stack(items)
 
@@ -64,7 +64,7 @@ def as_bytes(picture: Picture) -> npt.NDArray[np.uint8]:
     return result
 
 
-def _to_bytes(out: Array, values: Array) -> None:
+def _to_bytes(out: _Array, values: _Array) -> None:
     scaled = values * np.float32(255)
     np.clip(scaled, 0, 255, out=scaled)
     out[...] = scaled
@@ -77,7 +77,7 @@ def same_form(*pictures: Picture) -> tuple[Picture, ...]:
     return tuple(as_floats(picture) for picture in pictures)
 
 
-def by_bands(work: Callable[..., None], out: Array, *arrays: Array) -> None:
+def by_bands(work: Callable[..., None], out: _Array, *arrays: _Array) -> None:
     """Call `work(out_band, *bands)` over bands of rows, so that temporaries stay in the cache.
 
     All arrays have the rows of `out`; a batch of 1 goes with any batch.
@@ -96,7 +96,7 @@ def new_floats(*shape: int) -> npt.NDArray[np.float32]:
     return np.empty(shape, np.float32)
 
 
-def fit_batch(array: Array, batch: int) -> Array:
+def fit_batch(array: _Array, batch: int) -> _Array:
     """Items repeated from the start, or cut, to `batch` of them."""
     if len(array) == batch:
         return array

@@ -25,7 +25,7 @@ __all__ = [
     "text",
 ]
 
-Number = int | float
+_Number = int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class InputSpec:
     type: str
     required: bool = True
     default: JsonValue = None
-    min: Number | None = None
-    max: Number | None = None
-    step: Number | None = None
+    min: _Number | None = None
+    max: _Number | None = None
+    step: _Number | None = None
     choices: tuple[str, ...] = ()
     listed: bool = False
     is_file: bool = False

@@ -58,3 +58,14 @@ def test_a_pasted_picture_becomes_a_file(session: Session, tmp_path: Path, qtbot
 
     assert session.sources.files == (tmp_path / "pasted" / "pasted.png",)
     assert QImage(str(session.sources.files[0])).size() == picture.size()
+
+
+def test_says_where_a_pasted_picture_could_not_be_kept(
+    session: Session, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "pasted").write_text("a file where the folder should be")
+
+    with qtbot.waitSignal(session.sources.refused) as told:
+        session.sources.paste(QImage(8, 6, QImage.Format.Format_RGB32))
+
+    assert "pasted.png could not be written" in told.args[0][0]

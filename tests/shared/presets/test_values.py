@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.errors import JsonValue
 from shared.presets.errors import InvalidValue
 from shared.presets.parameter import Choice, ChoicesFrom, Condition, Parameter, ParameterType
-from shared.presets.values import check_value, is_visible, parse_text, resolve_values, with_value_set
+from shared.presets.values import check_value, is_visible, parse_text, resolve_values
 from tests.shared.presets.samples import manifest_of
 
 T = ParameterType
@@ -113,14 +113,6 @@ def test_resolving_fills_defaults_in_order_and_refuses_strangers() -> None:
     with pytest.raises(InvalidValue, match="it has softness") as caught:
         resolve_values(manifest, {"sharpness": 1})
     assert caught.value.details["field"] == "values.sharpness"
-
-
-def test_value_sets_are_a_start_that_single_values_override() -> None:
-    manifest = manifest_of()
-    assert with_value_set(manifest, "soft", {}) == {"softness": 0.05}
-    assert with_value_set(manifest, "soft", {"softness": 0.02}) == {"softness": 0.02}
-    with pytest.raises(InvalidValue, match="soft"):
-        with_value_set(manifest, "loud", {})
 
 
 def test_visibility_follows_another_value() -> None:

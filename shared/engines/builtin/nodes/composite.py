@@ -21,7 +21,7 @@ from shared.engines.builtin.pixels import (
 
 __all__ = ["NODES"]
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
 
 def _without_extra_alpha(over: Picture, under: Picture, what: str) -> Picture:
@@ -45,24 +45,24 @@ def _blend(*, image1: Picture, image2: Picture, blend_factor: float, blend_mode:
     return result
 
 
-def _blended(mode: str, factor: float, out: Floats, first: Picture, second: Picture) -> None:
+def _blended(mode: str, factor: float, out: _Floats, first: Picture, second: Picture) -> None:
     under, over = as_floats(first), as_floats(second)
     np.multiply(_MODES[mode](under, over), np.float32(factor), out=out)
     out += under * np.float32(1 - factor)
     np.clip(out, 0, 1, out=out)
 
 
-def _overlay(a: Floats, b: Floats) -> Floats:
+def _overlay(a: _Floats, b: _Floats) -> _Floats:
     return np.where(a <= 0.5, 2 * a * b, 1 - 2 * (1 - a) * (1 - b))
 
 
-def _soft_light(a: Floats, b: Floats) -> Floats:
+def _soft_light(a: _Floats, b: _Floats) -> _Floats:
     root = np.sqrt(np.maximum(a, 0))
     target = np.where(a <= 0.25, ((16 * a - 12) * a + 4) * a, root)
     return np.where(b <= 0.5, a - (1 - 2 * b) * a * (1 - a), a + (2 * b - 1) * (target - a))
 
 
-_MODES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+_MODES: Mapping[str, Callable[[_Floats, _Floats], _Floats]] = {
     "normal": lambda a, b: b,  # noqa: ARG005
     "multiply": lambda a, b: a * b,
     "screen": lambda a, b: 1 - (1 - a) * (1 - b),
@@ -99,7 +99,7 @@ def _composite_masked(
     return result
 
 
-def _laid_over(out: Floats, source: Picture, weights: Floats) -> None:
+def _laid_over(out: _Floats, source: Picture, weights: _Floats) -> None:
     """`out` holds the destination on entry."""
     out *= 1 - weights
     out += as_floats(source) * weights
@@ -135,13 +135,13 @@ def _porter_duff(
     return color, 1 - alpha[..., 0]
 
 
-def _fitted(layer: Picture, size: tuple[int, int]) -> Floats:
+def _fitted(layer: Picture, size: tuple[int, int]) -> _Floats:
     if (layer.shape[2], layer.shape[1]) == size:
         return as_floats(layer)
     return as_floats(resize_cropped(layer, size[0], size[1], "bicubic"))
 
 
-def _composed(mode: str, a: Floats, b: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _composed(mode: str, a: _Floats, b: _Floats, x: _Floats, y: _Floats) -> tuple[_Floats, _Floats]:
     """With alphas a, b and premultiplied colours x, y; the colour is divided by alpha again."""
     alpha, color = _PORTER_DUFF[mode](a, b, x, y)
     visible = alpha > 1e-5
@@ -149,12 +149,12 @@ def _composed(mode: str, a: Floats, b: Floats, x: Floats, y: Floats) -> tuple[Fl
     return np.clip(color, 0, 1).astype(np.float32), alpha.astype(np.float32)
 
 
-def _overlaid(a: Floats, b: Floats, x: Floats, y: Floats) -> Floats:
+def _overlaid(a: _Floats, b: _Floats, x: _Floats, y: _Floats) -> _Floats:
     """As the server has it: (b - x)(a - y), where the literature has (a - x)(b - y)."""
     return np.where(2 * y < b, 2 * x * y, a * b - 2 * (b - x) * (a - y))
 
 
-_PORTER_DUFF: Mapping[str, Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats]]] = {
+_PORTER_DUFF: Mapping[str, Callable[[_Floats, _Floats, _Floats, _Floats], tuple[_Floats, _Floats]]] = {
     "ADD": lambda a, b, x, y: (np.clip(a + b, 0, 1), np.clip(x + y, 0, 1)),
     "CLEAR": lambda a, b, x, y: (a * 0 + b * 0, x * 0 + y * 0),
     "DARKEN": lambda a, b, x, y: (a + b - a * b, (1 - b) * x + (1 - a) * y + np.minimum(x, y)),

@@ -12,7 +12,7 @@ from shared.engines.builtin.pixels import NodeFailed, Picture, as_floats, by_ban
 
 __all__ = ["NODES"]
 
-Floats = npt.NDArray[np.float32]
+_Floats = npt.NDArray[np.float32]
 
 
 def _invert(*, image: Picture) -> Picture:
@@ -21,7 +21,7 @@ def _invert(*, image: Picture) -> Picture:
     return result
 
 
-def _inverted(out: Floats, values: Picture) -> None:
+def _inverted(out: _Floats, values: Picture) -> None:
     np.subtract(np.float32(1), as_floats(values), out=out)
 
 
@@ -45,7 +45,7 @@ def _gaussian(radius: int, sigma: float) -> npt.NDArray[np.float64]:
     return np.asarray(weights / weights.sum())
 
 
-def _convolve(source: Picture, kernel: npt.NDArray[np.float64], out: Floats) -> None:
+def _convolve(source: Picture, kernel: npt.NDArray[np.float64], out: _Floats) -> None:
     """Both passes as products with a band matrix: BLAS is many times faster than one tap at a time."""
     radius = len(kernel) // 2
     height, width, channels = source.shape
@@ -74,7 +74,7 @@ def _reflected(size: int, radius: int) -> npt.NDArray[np.intp]:
     return np.asarray(np.minimum(index, 2 * (size - 1) - index))
 
 
-def _band_matrix(kernel: npt.NDArray[np.float64], outputs: int, stride: int) -> Floats:
+def _band_matrix(kernel: npt.NDArray[np.float64], outputs: int, stride: int) -> _Floats:
     """(outputs * stride, (outputs + 2 * radius) * stride): each row holds the kernel, one step on."""
     matrix = np.zeros((outputs, outputs + len(kernel) - 1), np.float32)
     for row in range(outputs):
@@ -88,7 +88,7 @@ def _sharpen(*, image: Picture, sharpen_radius: int, sigma: float, alpha: float)
     return result
 
 
-def _sharpened(strength: np.float32, out: Floats, values: Picture) -> None:
+def _sharpened(strength: np.float32, out: _Floats, values: Picture) -> None:
     """`out` holds the blurred values on entry."""
     sharp = as_floats(values)
     np.subtract(sharp, out, out=out)
@@ -136,7 +136,7 @@ def _ordered(pixels: npt.NDArray[np.uint8], order: int, palette: Image.Image) ->
     return np.clip(pixels + spread, 0, 255).astype(np.uint8)
 
 
-def _bayer(level: int) -> Floats:
+def _bayer(level: int) -> _Floats:
     matrix = np.zeros((1, 1))
     for step in range(1, level + 1):
         inner = matrix * 4**step
