@@ -28,6 +28,7 @@ from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
 from cloud.services.checkup import Checkup
 from cloud.services.collection import Collection, CollectionRules
+from cloud.services.credit_audit import CreditAudit
 from cloud.services.credits import Credits
 from cloud.services.deliveries import Deliveries
 from cloud.services.drafts import Drafts
@@ -159,7 +160,7 @@ class Factory:
         return Checkup(
             database=self._context.database,
             health=self.health(),
-            credits=self.credits(),
+            audit=self.credit_audit(),
             folder=settings.data_dir,
             storage=settings.storage_place,
             schema_version=self._context.schema_version,
@@ -173,6 +174,9 @@ class Factory:
             link=self._context.settings.credits_link,
             utcnow=self._context.utcnow,
         )
+
+    def credit_audit(self) -> CreditAudit:
+        return CreditAudit(database=self._context.database)
 
     def collection(self) -> Collection:
         settings = self._context.settings

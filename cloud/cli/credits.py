@@ -77,7 +77,7 @@ def refund(job_id: Annotated[str, typer.Argument(help="The job's id")], reason: 
 @_credits.command()
 def audit() -> None:
     """Whether all entries add up to the balances and the jobs; exit code 1 if they do not."""
-    found = _with_factory(lambda factory: factory.credits().audit())
+    found = _with_factory(lambda factory: factory.credit_audit().findings())
     for finding in found:
         typer.echo(f"✗ {finding.what}: account {finding.account_id}  job {finding.job_id or '-'}")
     if found:

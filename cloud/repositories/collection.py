@@ -38,6 +38,7 @@ __all__ = ["ArtifactKey", "CollectionRows", "Leaving"]
 _A = ARTIFACTS.c
 _KEY = tuple_(_A.account_id, _A.digest)
 _INPUTS = type_coerce(JOBS.c.inputs, Text).label("inputs")
+_ROWS_AT_ONCE = 1000
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 # As the partial indexes say it: of an account's jobs, those that have ended are not looked at.
 _LIVE = (text("jobs.state = 'queued'"), text("jobs.state IN ('processing', 'saving')"))
@@ -88,6 +89,8 @@ class CollectionRows:
                 .with_for_update(skip_locked=True)
             )
         }
+        if not keys:
+            return ()
         needed = self._needed(keys) & keys
         self._reprieve(needed)
         return self._mark(keys - needed, condemned)
@@ -193,7 +196,8 @@ class CollectionRows:
             )
 
     def _needed(self, keys: Collection[ArtifactKey]) -> set[ArtifactKey]:
-        """Those that are inputs of jobs that have not ended, or copies that a link still shows."""
+        """Those that are inputs of jobs that have not ended, or copies that a link still shows. One
+        statement sees all those jobs, since they change places; they come some at a time."""
         accounts = {key.account_id for key in keys}
         live = union_all(
             *(
@@ -203,13 +207,13 @@ class CollectionRows:
         )
         needed = {
             key
-            for row in self._connection.execute(live)
+            for row in self._connection.execute(live, execution_options={"yield_per": _ROWS_AT_ONCE})
             for digest in _DIGEST.findall(row.inputs)
             if (key := ArtifactKey(row.account_id, digest)) in keys
         }
         shares = self._connection.execute(
             select(SHARES.c.account_id, SHARES.c.digest).where(
-                SHARES.c.account_id.in_(accounts),
+                tuple_(SHARES.c.account_id, SHARES.c.digest).in_([(k.account_id, k.digest) for k in keys]),
                 SHARES.c.revoked_at.is_(None),
                 SHARES.c.expires_at > self._clock.now(),
             )

@@ -11,7 +11,7 @@ from typing import Any
 
 from cloud.repositories.database import Database
 from cloud.repositories.gauges import Gauges, ServerGauge
-from cloud.services.credits import Credits
+from cloud.services.credit_audit import CreditAudit
 from cloud.services.health import Health
 from shared.api.servers import BreakerState
 from shared.errors import TransientError
@@ -45,7 +45,7 @@ class Checkup:
         *,
         database: Database,
         health: Health,
-        credits: Credits,
+        audit: CreditAudit,
         folder: Path,
         storage: str,
         schema_version: str,
@@ -54,7 +54,7 @@ class Checkup:
     ) -> None:
         self._database = database
         self._health = health
-        self._credits = credits
+        self._audit = audit
         self._folder = folder
         self._storage_place = storage
         self._schema_version = schema_version
@@ -120,7 +120,7 @@ class Checkup:
         ]
 
     async def _audits(self) -> list[Finding]:
-        found = await self._credits.audit()
+        found = await self._audit.findings()
         message = "every credit is accounted for" if not found else f"{len(found)} accounts do not add up"
         return [_found(not found, "credits", message, "run `safelight-cloud credits audit`", Verdict.WARNING)]
 

@@ -6,7 +6,6 @@ from datetime import datetime
 import structlog
 
 from cloud.errors import Conflict, InvalidRequest, NeedsCredits, PlanLimit
-from cloud.repositories.credit_audit import AuditFinding
 from cloud.repositories.credits import Balance, Reserve
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
@@ -22,7 +21,6 @@ __all__ = ["Credits", "settle", "shares"]
 
 _log = structlog.get_logger(__name__)
 _ACCOUNTS_AT_ONCE = 200
-_MOST_FINDINGS = 100
 _MOST_AT_ONCE = 10**9
 _LONGEST_NOTE = 500
 
@@ -152,19 +150,6 @@ class Credits:
         while count := await self._database.write(work):
             total += count
         return total
-
-    async def audit(self) -> tuple[AuditFinding, ...]:
-        """What does not add up; nothing if all is well."""
-        return await self._database.read(lambda unit: unit.credit_audit.findings(_MOST_FINDINGS))
-
-    async def audit_loudly(self) -> int:
-        """For the chore: each finding is an error in the log."""
-        found = await self.audit()
-        for finding in found:
-            _log.error(
-                "credits_do_not_add_up", what=finding.what, account=finding.account_id, job=finding.job_id
-            )
-        return len(found)
 
     def change_plan(self, unit: Unit, account_id: str, old: Plan, new: Plan) -> None:
         """A larger plan's grant counts at once, by what it is larger; a smaller one's from next month."""

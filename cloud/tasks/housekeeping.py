@@ -50,7 +50,7 @@ def chores(context: ProcessContext) -> tuple[Chore, ...]:
         Chore("forget_workers", _RETENTION_EVERY_S, factory.leading().forget_workers),
         Chore("collect", context.settings.collect_every_s, factory.collection().collect),
         Chore("begin_periods", _PERIODS_EVERY_S, factory.credits().begin_periods),
-        Chore("audit_credits", _AUDIT_EVERY_S, factory.credits().audit_loudly),
+        Chore("audit_credits", _AUDIT_EVERY_S, factory.credit_audit().go_on),
         Chore("forget_run_times", _RETENTION_EVERY_S, factory.retention().forget_run_times),
         Chore("forget_old_events", _RETENTION_EVERY_S, factory.retention().forget_old_events),
         Chore("forget_old_answers", _RETENTION_EVERY_S, factory.retention().forget_old_answers),

@@ -57,10 +57,10 @@ async def test_a_storm_of_everything_leaves_everything_in_order(database_url: st
         await asyncio.gather(*(storm.rage(25) for _ in range(8)))
 
         assert storm.faults == []
-        assert await api.factory.credits().audit() == ()
+        assert await api.factory.credit_audit().findings() == ()
         await _check_lanes(api)
         await storm.finish()
-        assert await api.factory.credits().audit() == ()
+        assert await api.factory.credit_audit().findings() == ()
         balance = (await client.call("GET", "/credits")).json()
         counts = await _counts(api, client)
         assert balance["reserved"] == 0

@@ -103,7 +103,7 @@ async def test_fifty_submissions_at_once_spend_the_last_credits_once(priced: Api
         "link": f"{BASE}/account",
     }
     assert len((await client.call("GET", "/jobs")).json()["jobs"]) == 1
-    assert await priced.factory.credits().audit() == ()
+    assert await priced.factory.credit_audit().findings() == ()
     keys = [f"k{number}" for number, answer in enumerate(answers) if answer.status_code == 402]
     again = await client.submit(body, key=keys[0])  # a refusal frees its key
     assert again.status_code == 402
@@ -165,6 +165,6 @@ async def test_audit_finds_what_does_not_add_up(priced: Api) -> None:
     await _end(priced, completed=False)
     account = client.account_id
     await priced.context.database.write(lambda unit: unit.credits.change(account, topped_up=5))
-    [finding] = await priced.factory.credits().audit()
+    [finding] = await priced.factory.credit_audit().findings()
     assert (finding.what, finding.account_id) == ("the entries do not add up to the balance", account)
-    assert await priced.factory.credits().audit_loudly() == 1
+    assert await priced.factory.credit_audit().go_on() == 1

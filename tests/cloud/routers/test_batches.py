@@ -124,7 +124,7 @@ async def test_price_of_all_is_reserved_or_nothing(priced: Api) -> None:
     assert accepted.json()["price"] == afford * 3
     balance = (await client.call("GET", "/credits")).json()
     assert (balance["available"], balance["reserved"]) == (GRANT - afford * 3, afford * 3)
-    assert await priced.factory.credits().audit() == ()
+    assert await priced.factory.credit_audit().findings() == ()
 
 
 async def test_end_is_told_once_with_its_counts(priced: Api) -> None:
@@ -150,7 +150,7 @@ async def test_end_is_told_once_with_its_counts(priced: Api) -> None:
     shown = (await client.call("GET", f"/batches/{batch_id}")).json()
     assert (shown["completed"], shown["failed"], shown["remaining"]) == (3, 1, 0)
     assert shown["finished_at"] is not None
-    assert await priced.factory.credits().audit() == ()
+    assert await priced.factory.credit_audit().findings() == ()
 
 
 async def test_stream_of_a_job_does_not_tell_of_its_batch(api: Api, client: Client) -> None:
@@ -179,7 +179,7 @@ async def test_cancelled_batch_ends_what_waits_and_asks_what_runs(priced: Api) -
     assert end["cancelled"] == 250
     assert (await priced.factory.attempts().backlog(("builtin",))).lanes == ()
     assert (await client.call("GET", "/credits")).json()["reserved"] == 0
-    assert await priced.factory.credits().audit() == ()
+    assert await priced.factory.credit_audit().findings() == ()
     again = (await client.call("POST", f"/batches/{batch_id}/cancel")).json()
     assert again["cancelled"] == 250
 

@@ -77,6 +77,21 @@ async def test_what_a_job_needs_stays_until_the_job_has_ended(store: Store) -> N
     assert await _collect_after(store, KEPT + DAY) == 1
 
 
+async def test_what_the_last_of_many_jobs_needs_stays(store: Store) -> None:
+    """More than are read at once."""
+    others = [await store.artifact(f"picture {number}".encode()) for number in range(3)]
+    needed = await store.artifact(b"needed")
+
+    def submit(unit: Unit) -> None:
+        for _ in range(1050):
+            store.add_job(unit, others[0])
+        store.add_job(unit, needed)
+
+    await store.database.write(submit)
+    assert await _collect_after(store, KEPT + DAY) == 2
+    assert [await store.has_bytes(digest) for digest in (*others, needed)] == [True, False, False, True]
+
+
 async def test_announcing_it_again_saves_a_condemned_artifact(store: Store) -> None:
     digest = await store.artifact()
     store.later(KEPT + DAY)

@@ -15,6 +15,7 @@ from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.attempts import AttemptRules
 from cloud.services.callers import Caller, Scope
+from cloud.services.credit_audit import CreditAudit
 from cloud.services.credits import Credits
 from cloud.services.endings import Ending, Endings
 from cloud.services.plans import entitlements_of
@@ -164,7 +165,7 @@ async def test_price_is_settled_once(
     balance = await database.read(lambda unit: unit.credits.find(till.account))
     assert balance is not None
     assert (balance.available, balance.reserved) == (GRANT - (PRICE if kept else 0), 0)
-    assert await till.credits.audit() == ()
+    assert await CreditAudit(database=database).findings() == ()
 
 
 async def test_lost_attempts_settle_nothing(database: Database) -> None:
@@ -175,4 +176,4 @@ async def test_lost_attempts_settle_nothing(database: Database) -> None:
     kinds = [entry.kind for entry in await database.read(lambda unit: unit.credits.of_job(till.job_id))]
     assert kinds == [EntryKind.RESERVE]
     await _completed(till)
-    assert await till.credits.audit() == ()
+    assert await CreditAudit(database=database).findings() == ()

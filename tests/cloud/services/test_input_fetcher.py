@@ -279,7 +279,7 @@ async def test_batch_of_urls_ends_with_what_could_be_had(desk: Desk) -> None:
     assert await desk.lanes() == {"builtin": 2}
     shown = (await desk.client.call("GET", f"/batches/{batch['id']}")).json()
     assert (shown["failed"], shown["remaining"]) == (1, 2)
-    assert await desk.api.factory.credits().audit() == ()
+    assert await desk.api.factory.credit_audit().findings() == ()
 
 
 async def test_graph_of_ones_own_gets_its_file_too(desk: Desk) -> None:
