@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from desktop.cli.report import Report
+from desktop.cli.report import Report, undelivered
 from desktop.jobs.endings import ending_of
 from desktop.jobs.queue import JobChange
 from desktop.runtime import Runtime
-from desktop.store.job import Delivery, Job, NewJob
+from desktop.store.job import Job, NewJob
 from shared.ids import new_id
-from shared.jobs.events import Completed, JobEvent
 from shared.jobs.state import is_terminal
 
 __all__ = ["CommandBatch"]
@@ -116,19 +115,13 @@ class CommandBatch:
             self._add(job.id, job.order.source_name)
         if event is None or job.id not in self._open:
             return
-        self._report.tell(self._open[job.id], event, problem=_undelivered(job, event))
+        self._report.tell(self._open[job.id], event, problem=undelivered(job, event))
         if is_terminal(job.state):
             del self._open[job.id]
             self._ended[job.id] = None
-            self.waiting += _undelivered(job, event) is not None
+            self.waiting += undelivered(job, event) is not None
             self._changed.set()
 
 
 def _files_are_there(job: Job) -> bool:
     return all(item.path is None or item.path.exists() for item in job.outputs)
-
-
-def _undelivered(job: Job, event: JobEvent) -> str | None:
-    if isinstance(event, Completed) and job.delivery is not Delivery.DELIVERED:
-        return job.delivery_reason or "the outputs wait to be delivered"
-    return None

@@ -14,6 +14,8 @@ from desktop.cli.options import (
     QualityOption,
     ServerOption,
     SetOption,
+    output_policy,
+    parse_values,
 )
 from desktop.store.job import EngineChoice, NewJob
 
@@ -38,7 +40,6 @@ def _develop(
     as_json: JsonOption = False,
 ) -> int:
     """Apply a preset to files; folders are walked and keep their subfolders."""
-    from desktop.cli.options import output_policy, parse_values
     from desktop.cli.session import load, require_engine, run_jobs
     from desktop.runtime import Runtime
 

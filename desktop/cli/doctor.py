@@ -1,6 +1,10 @@
 """`safelight doctor`: whether everything that Safelight needs is in order."""
 
+import asyncio
+
 import typer
+
+from desktop.cli.exit_code import ExitCode
 
 __all__ = ["register"]
 
@@ -11,12 +15,9 @@ def register(app: typer.Typer) -> None:
 
 def _doctor() -> int:
     """Check settings, folders, journal, presets and engines, and say what to do about each problem."""
-    import asyncio
-
     from rich.table import Table
 
     from desktop.cli.examination import Verdict, examine
-    from desktop.cli.exit_code import ExitCode
     from desktop.cli.tables import print_table
 
     findings = asyncio.run(examine())

@@ -1,8 +1,14 @@
 """`safelight engines`: what can run jobs here, and whether it answers."""
 
+import asyncio
+import json
+from dataclasses import asdict
+
 import typer
 
+from desktop.cli.exit_code import ExitCode
 from desktop.cli.options import JsonOption
+from desktop.views import EngineView
 
 __all__ = ["register"]
 
@@ -13,17 +19,11 @@ def register(app: typer.Typer) -> None:
 
 def _engines(as_json: JsonOption = False) -> int:
     """List the engines and whether they can be reached. Exit code 3 when none can."""
-    import asyncio
-    import json
-    from dataclasses import asdict
-
     from rich.table import Table
 
-    from desktop.cli.exit_code import ExitCode
     from desktop.cli.session import load
     from desktop.cli.tables import print_table
     from desktop.runtime import open_runtime
-    from desktop.views import EngineView
 
     async def ask() -> tuple[EngineView, ...]:
         async with open_runtime(load()) as runtime:

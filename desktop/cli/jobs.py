@@ -1,10 +1,15 @@
 """`safelight jobs`: the journal from outside."""
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import typer
 
+from desktop.cli.exit_code import ExitCode
 from desktop.cli.options import JsonOption
+from desktop.store.job import Job, NewJob
+from shared.jobs.state import JobState
 
 __all__ = ["register"]
 
@@ -26,13 +31,9 @@ def _list(
     as_json: JsonOption = False,
 ) -> int:
     """List jobs, newest first, and before them the files that wait for another one."""
-    import asyncio
-
     from desktop.cli.job_report import print_job_line, print_job_table, print_waiting_line
     from desktop.cli.session import load, open_journal
-    from desktop.store.job import Job
     from desktop.store.waiting import WaitingFile
-    from shared.jobs.state import JobState
 
     async def read() -> tuple[tuple[Job, ...], tuple[WaitingFile, ...]]:
         async with open_journal(load()) as queue:
@@ -48,16 +49,13 @@ def _list(
             print_job_line(job)
     else:
         print_job_table(jobs, waiting)
-    return 0
+    return ExitCode.DONE
 
 
 def _show(job_id: _JobId, as_json: JsonOption = False) -> int:
     """Show one job."""
-    import asyncio
-
     from desktop.cli.job_report import print_job_line, print_job_sheet
     from desktop.cli.session import load, open_journal
-    from desktop.store.job import Job
 
     async def read() -> Job:
         async with open_journal(load()) as queue:
@@ -65,18 +63,15 @@ def _show(job_id: _JobId, as_json: JsonOption = False) -> int:
 
     job = asyncio.run(read())
     (print_job_line if as_json else print_job_sheet)(job)
-    return 0
+    return ExitCode.DONE
 
 
 def _retry(
     job_ids: Annotated[list[str], typer.Argument(help="Jobs to do again.")], as_json: JsonOption = False
 ) -> int:
     """Do jobs again that failed or were cancelled, as new jobs, and wait for them."""
-    from collections.abc import AsyncIterator, Sequence
-
     from desktop.cli.session import load, run_jobs
     from desktop.runtime import Runtime
-    from desktop.store.job import NewJob
 
     async def submission(runtime: Runtime, batch: str) -> AsyncIterator[Sequence[NewJob]]:
         jobs = [await runtime.queue.find(job_id) for job_id in job_ids]
@@ -87,9 +82,6 @@ def _retry(
 
 def _cancel(job_ids: Annotated[list[str], typer.Argument(help="Jobs to end.")]) -> int:
     """Cancel jobs, also those that another Safelight runs; returns when they have ended."""
-    import asyncio
-
-    from desktop.cli.exit_code import ExitCode
     from desktop.cli.session import cancel_jobs, load
 
     still_open = asyncio.run(cancel_jobs(load(), job_ids))

@@ -1,10 +1,12 @@
 """`safelight presets`: what presets there are, and making, checking and sharing them."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from desktop.cli.exit_code import ExitCode
 from desktop.cli.options import JsonOption
 
 __all__ = ["register"]
@@ -34,7 +36,7 @@ def _list(as_json: JsonOption = False) -> int:
             print_preset_line(preset)
     else:
         print_preset_table(presets)
-    return 0
+    return ExitCode.DONE
 
 
 def _show(preset_id: _PresetId, as_json: JsonOption = False) -> int:
@@ -44,7 +46,7 @@ def _show(preset_id: _PresetId, as_json: JsonOption = False) -> int:
 
     preset = preset_here(preset_id)
     (print_preset_line if as_json else print_preset_sheet)(preset)
-    return 0
+    return ExitCode.DONE
 
 
 def _check(
@@ -53,9 +55,6 @@ def _check(
     as_json: JsonOption = False,
 ) -> int:
     """Check bundles; without names, all presets on this machine. Exit code 1 if one has a flaw."""
-    import asyncio
-
-    from desktop.cli.exit_code import ExitCode
     from desktop.cli.preset_report import print_flaws
     from desktop.cli.preset_shelf import all_flaws, bundles_named
 
@@ -78,7 +77,7 @@ def _import(
 
     folder = import_graph(graph, preset_id=preset_id, name=name, out=out)
     typer.echo(f"{folder} · next: `safelight presets check {folder}`")
-    return 0
+    return ExitCode.DONE
 
 
 def _pack(
@@ -90,7 +89,7 @@ def _pack(
 
     path, fingerprint = pack(bundle, out)
     typer.echo(f"{path} · signed {fingerprint}")
-    return 0
+    return ExitCode.DONE
 
 
 def _install(
@@ -105,4 +104,4 @@ def _install(
 
     preset, fingerprint = install_file(file, new_signer=new_signer)
     typer.echo(f"{preset.manifest.id} {preset.manifest.version} is installed · signed {fingerprint}")
-    return 0
+    return ExitCode.DONE

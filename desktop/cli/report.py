@@ -8,13 +8,14 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from desktop.store.job import Delivery, Job
 from shared.api.events import dump_event
 from shared.engines.base import EngineUnavailable
 from shared.jobs.events import Cancelled, Completed, Expired, Failed, JobEvent
 from shared.jobs.events import Progress as ProgressEvent
 from shared.legible import legible
 
-__all__ = ["JsonReport", "Report", "TextReport", "open_report"]
+__all__ = ["JsonReport", "Report", "TextReport", "open_report", "undelivered"]
 
 
 class Report(Protocol):
@@ -41,6 +42,13 @@ class Report(Protocol):
 
 def open_report(*, as_json: bool) -> Report:
     return JsonReport() if as_json else TextReport()
+
+
+def undelivered(job: Job, event: JobEvent) -> str | None:
+    """Why a job that has just completed is not delivered; None if it is."""
+    if isinstance(event, Completed) and job.delivery is not Delivery.DELIVERED:
+        return job.delivery_reason or "the outputs wait to be delivered"
+    return None
 
 
 class _Tally:

@@ -1,12 +1,13 @@
 """`safelight run`: a ComfyUI graph as it is."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from desktop.cli.options import EngineOption, JsonOption, ServerOption
+from desktop.cli.options import EngineOption, JsonOption, ServerOption, split_pairs
 from desktop.store.job import EngineChoice, NewJob
 
 __all__ = ["register"]
@@ -31,10 +32,7 @@ def _run(
     as_json: JsonOption = False,
 ) -> int:
     """Run a graph; files that it names are looked for in --input-dir, else beside it."""
-    from asyncio import to_thread
-
     from desktop.cli.graph_file import read_graph
-    from desktop.cli.options import split_pairs
     from desktop.cli.session import load, require_engine, run_jobs
     from desktop.runtime import Runtime
     from desktop.runtime.submission import graph_job
@@ -44,7 +42,7 @@ def _run(
 
     async def submission(runtime: Runtime, batch: str) -> AsyncIterator[Sequence[NewJob]]:
         graph = await read_graph(graph_file, settings=settings, engine=engine, server=server)
-        new = await to_thread(
+        new = await asyncio.to_thread(
             graph_job,
             graph,
             graph_file=graph_file,

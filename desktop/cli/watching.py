@@ -11,20 +11,19 @@ from pathlib import Path
 
 from desktop.cli.exit_code import ExitCode
 from desktop.cli.options import output_policy, parse_values
-from desktop.cli.report import Report, open_report
+from desktop.cli.report import Report, open_report, undelivered
 from desktop.cli.session import load, require_engine
 from desktop.cli.watch_config import WatchConfig, load_watch_config
 from desktop.jobs.queue import JobChange
 from desktop.runtime import Runtime, open_runtime
 from desktop.settings import Settings
-from desktop.store.job import Delivery, EngineChoice
+from desktop.store.job import EngineChoice
 from desktop.watching.hot_folder import HotFolder, set_up_hot_folder
 from desktop.watching.notices import Notice, Notify
 from desktop.watching.settle import Patience
 from desktop.watching.tally import Tally
 from desktop.watching.watch import FolderWatch, open_watch
 from shared.errors import UsageError
-from shared.jobs.events import Completed
 from shared.legible import legible
 from shared.presets.values import resolve_values
 
@@ -164,9 +163,7 @@ def _teller(folder: HotFolder, report: Report) -> Callable[[JobChange], None]:
         if job.id not in known:
             known.add(job.id)
             report.add()
-        undelivered = isinstance(change.event, Completed) and job.delivery is not Delivery.DELIVERED
-        problem = job.delivery_reason or "the outputs wait to be delivered" if undelivered else None
-        report.tell(job.order.source_name, change.event, problem=problem)
+        report.tell(job.order.source_name, change.event, problem=undelivered(job, change.event))
 
     return tell
 

@@ -30,6 +30,7 @@ class DevelopPanel(QFrame):
         self._session = session
         self.setProperty("look", "panel")
         self._name = QLabel()
+        self._name.setTextFormat(Qt.TextFormat.PlainText)
         self._name.setFont(title_font(self.font(), points=3))
         self._summary, self._trouble = _wrapped("muted"), _wrapped("trouble")
         self._trouble.setTextFormat(Qt.TextFormat.RichText)
@@ -183,7 +184,9 @@ class DevelopPanel(QFrame):
 
 
 def _wrapped(look: str) -> QLabel:
+    """Presets come from anywhere: their texts are no markup."""
     label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setProperty("look", look)
     label.setWordWrap(True)
     return label

@@ -61,6 +61,7 @@ class ParameterForm(QScrollArea):
         for group in parts:
             if group.name:
                 heading = QLabel(group.name)
+                heading.setTextFormat(Qt.TextFormat.PlainText)
                 heading.setProperty("look", "heading")
                 heading.setContentsMargins(0, 6, 0, 0)
                 layout.addWidget(heading)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QObject, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -27,6 +27,7 @@ class ParameterRow(QWidget):
         self._field = field_for(parameter)
         self._reset = self._reset_button()
         self._trouble = QLabel()
+        self._trouble.setTextFormat(Qt.TextFormat.PlainText)
         self._trouble.setProperty("look", "trouble")
         self._trouble.setWordWrap(True)
         self._arrange()
@@ -68,6 +69,7 @@ class ParameterRow(QWidget):
             rows.addLayout(top)
         else:
             label = QLabel(self.parameter.label)
+            label.setTextFormat(Qt.TextFormat.PlainText)
             label.setBuddy(self._field.editor)
             label.setToolTip(self.parameter.help)
             top.addWidget(label, 1)

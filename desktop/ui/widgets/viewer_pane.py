@@ -30,7 +30,7 @@ class ViewerPane(QFrame):
         self._spotlight = spotlight
         self._pictures = pictures
         self._side = _SCREEN_SIDE
-        self._shown: tuple[object, ...] = ()
+        self._shown: tuple[str, Path | None] | None = None
         self._held: dict[tuple[Path, int], Picture] = {}
         self._compare = CompareView()
         self._empty = EmptyState("compare", say(Text.NOTHING_SHOWN), say(Text.NOTHING_SHOWN_HINT))
@@ -79,7 +79,7 @@ class ViewerPane(QFrame):
             after = Picture.whole(preview)
         waiting = (subject.before and before is None) or (subject.after and after is None)
         if waiting:
-            if not self._shown:
+            if self._shown is None:
                 self._set_empty(say(Text.READING), "")
             return
         before, after = _usable(before), _usable(after)
@@ -99,7 +99,7 @@ class ViewerPane(QFrame):
         self._lens_changed()
 
     def _set_empty(self, title: str, hint: str) -> None:
-        self._shown = ()
+        self._shown = None
         self._empty.say(title, hint)
         self._pages.setCurrentWidget(self._empty)
         self._lens_changed()
