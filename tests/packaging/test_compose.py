@@ -48,8 +48,8 @@ def test_the_command_is_one_of_ours_with_its_options(services: dict[str, Any], n
     program = get_command(app)
     words = services[name]["command"]
     command = program.commands[words[0]]  # type: ignore[attr-defined]
-    with command.make_context(words[0], list(words[1:])):
-        pass
+    with command.make_context(words[0], list(words[1:])) as context:
+        assert context.info_name == words[0]
 
 
 @pytest.mark.parametrize("name", OURS)

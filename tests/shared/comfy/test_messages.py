@@ -117,13 +117,7 @@ KEYS = ["type", "data", "prompt_id", "node", "nodes", "value", "max", "status"]
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(max_size=8),
-        lambda inner: (
-            st.lists(inner, max_size=4)
-            | st.dictionaries(
-                st.sampled_from(["type", "data", "prompt_id", "node", "nodes", "value", "max", "status"]),
-                inner,
-            )
-        ),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner),
         max_leaves=12,
     ),
     st.sampled_from(["status", "progress", "executing", "executed", "execution_cached", "progress_state"]),
