@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QMessageBox, QSplitter, QVBoxLayout, QWidget
 
 from desktop.state.session import Session
 from desktop.ui.messages import Text, say
+from desktop.ui.theme import text_scale
 from desktop.ui.widgets.activity_pane import ActivityPane
 from desktop.ui.widgets.develop_panel import DevelopPanel
 from desktop.ui.widgets.notice_bar import NoticeBar
@@ -82,11 +83,12 @@ class Desk(QWidget):
         self._middle.addWidget(self.activity)
         self._middle.setSizes([560, 260])
         self._middle.setStretchFactor(0, 1)
+        scale = text_scale(self.font())
         for panel, width in zip((self.source_panel, self.develop_panel), _SIDE_WIDTHS, strict=True):
-            panel.setMinimumWidth(width)
+            panel.setMinimumWidth(round(width * scale))
         for part in (self.source_panel, self._middle, self.develop_panel):
             self._columns.addWidget(part)
-        self._columns.setSizes([300, 700, 320])
+        self._columns.setSizes([round(300 * scale), 700, round(320 * scale)])
         self._columns.setStretchFactor(1, 1)
         for splitter in (self._columns, self._middle):
             splitter.setChildrenCollapsible(False)

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from PySide6.QtCore import QDir
-from PySide6.QtGui import QColor, QFont, QPalette
+from PySide6.QtGui import QColor, QFont, QFontInfo, QPalette
 from PySide6.QtWidgets import QApplication
 
-__all__ = ["STYLE", "Ink", "apply_theme", "small_font", "title_font"]
+__all__ = ["STYLE", "Ink", "apply_theme", "small_font", "text_scale", "title_font"]
 
 # For the QApplication: asked for afterwards, Python's view of a style alone takes as long as a window.
 STYLE = ("-style", "fusion")
 
 _HERE = Path(__file__).parent
+_USUAL_PIXELS = 13
 
 
 class Ink:
@@ -51,6 +52,11 @@ def small_font(base: QFont) -> QFont:
     font = QFont(base)
     font.setPointSizeF(base.pointSizeF() - 1.0)
     return font
+
+
+def text_scale(font: QFont) -> float:
+    """How much larger than usual text is, at least 1: what holds text in a fixed room grows with it."""
+    return max(1.0, QFontInfo(font).pixelSize() / _USUAL_PIXELS)
 
 
 def _font(base: QFont) -> QFont:

@@ -17,12 +17,12 @@ from desktop.state.result_list import Result
 from desktop.state.run_progress import RunSummary
 from desktop.state.session import Session
 from desktop.ui import messages
-from desktop.ui.icon_set import icon
 from desktop.ui.messages import Text, counted, say
 from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.ui.widgets.empty_state import EmptyState
 from desktop.ui.widgets.queue_table import QueueTable
 from desktop.ui.widgets.results_grid import ResultsGrid
+from desktop.ui.widgets.sign_button import SignButton
 from desktop.views import JobView
 from shared.jobs.state import is_terminal
 
@@ -56,8 +56,8 @@ class ActivityPane(QFrame):
         self._words.setProperty("look", "muted")
         self._cancel_all = _button(Text.CANCEL_ALL)
         self._retry_failed = _button(Text.RETRY_FAILED)
-        self._open = _button(Text.OPEN, "open")
-        self._reveal = _button(Text.SHOW_IN_FOLDER, "reveal")
+        self._open = SignButton(Text.OPEN, "open")
+        self._reveal = SignButton(Text.SHOW_IN_FOLDER, "reveal")
         self._arrange()
         self._connect()
         self._show_counts()
@@ -188,11 +188,9 @@ def _tab(text: Text) -> QToolButton:
     return tab
 
 
-def _button(text: Text, sign: str = "") -> QPushButton:
+def _button(text: Text) -> QPushButton:
     button = QPushButton(say(text))
     button.setAutoDefault(True)
-    if sign:
-        button.setIcon(icon(sign))
     return button
 
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView,
 from desktop.state.job_table import JobColumn, JobRole, JobTable
 from desktop.state.pictures import Pictures
 from desktop.ui.messages import Text, plain, say
+from desktop.ui.theme import text_scale
 from desktop.ui.widgets.queue_delegates import ActionDelegate, PictureDelegate, StatusDelegate
 from desktop.views import JobView
 from shared.jobs.state import JobState, is_terminal
@@ -82,7 +83,7 @@ class QueueTable(QTableView):
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.verticalHeader().setDefaultSectionSize(round(_ROW_HEIGHT * text_scale(self.font())))
 
     def _pick(self, index: _Index) -> None:
         job = index.data(JobRole.JOB)

@@ -1,12 +1,15 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QFont, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QLabel,
     QLineEdit,
     QMessageBox,
     QScrollArea,
@@ -18,8 +21,9 @@ from pytestqt.qtbot import QtBot
 from desktop.state.session import Session
 from desktop.ui.desk import Desk
 from desktop.ui.main_window import MainWindow
-from desktop.ui.messages import linked
+from desktop.ui.messages import Text, linked, plain, say
 from desktop.ui.widgets.elided_label import ElidedLabel
+from desktop.ui.widgets.sign_button import SignButton
 from desktop.views import DevelopRequest, EngineView
 from shared.jobs.state import JobState
 from tests.desktop.window import a_job, a_picture, a_preset, a_session, opened
@@ -240,6 +244,57 @@ def test_nothing_is_cut_off(window: MainWindow, session: Session, size: QSize, q
     ]
     assert cut == []
     assert all(area.horizontalScrollBar().maximum() == 0 for area in window.findChildren(QScrollArea))
+
+
+def test_results_in_a_narrow_window_keep_their_buttons(
+    window: MainWindow, session: Session, qapp: QApplication
+) -> None:
+    opened(session, a_preset())
+    widths = []
+    for width in (1400, 960):
+        window.resize(width, 640)
+        _desk(window).activity.show_results()
+        qapp.processEvents()
+        [button] = [
+            button
+            for button in window.findChildren(SignButton)
+            if button.accessibleName() == plain(Text.SHOW_IN_FOLDER)
+        ]
+        assert (button.text() or button.toolTip()).replace("&", "") == plain(Text.SHOW_IN_FOLDER)
+        assert button.shortcut() == QKeySequence.mnemonic(say(Text.SHOW_IN_FOLDER))
+        needed = button.sizeHint() if button.text() else button.minimumSizeHint()
+        assert button.width() >= needed.width()
+        widths.append(bool(button.text()))
+    assert widths == [True, False]
+
+
+@pytest.fixture
+def large_text(qapp: QApplication) -> Iterator[None]:
+    """As of somebody who asked the system for it."""
+    usual = qapp.font()
+    large = QFont(usual)
+    large.setPointSizeF(usual.pointSizeF() * 1.5)
+    qapp.setFont(large)
+    yield
+    qapp.setFont(usual)
+
+
+@pytest.mark.usefixtures("large_text")
+def test_large_text_has_room(session: Session, qtbot: QtBot) -> None:
+    window = _furnished(session, qtbot)
+    opened(session, a_preset())
+    session.take_jobs([a_job(1, JobState.COMPLETED)])
+    window.resize(1280, 800)
+
+    def cut(widget: QWidget) -> bool:
+        room, needed = widget.size(), widget.minimumSizeHint()
+        return widget.isVisible() and (room.width() < needed.width() or room.height() < needed.height())
+
+    kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLabel)
+    parts = [widget for widget in window.findChildren(QWidget) if isinstance(widget, kinds)]
+    qtbot.waitUntil(lambda: not any(cut(widget) for widget in parts))
+    queue = _desk(window).activity.queue
+    assert queue.rowHeight(0) >= 2 * queue.fontMetrics().height() + 16
 
 
 @pytest.mark.parametrize("width", [250, 251, 280, 281])
