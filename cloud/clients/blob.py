@@ -12,11 +12,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from shared.errors import FatalError, TransientError
 from shared.failpoints import failpoint
-from shared.files import TEMPORARY_PREFIX, flush_folder, staged_file
+from shared.files import flush_folder, staged_file
 from shared.ids import new_id
 
 __all__ = [
@@ -139,12 +139,18 @@ def checked_key(key: str) -> str:
 
 
 class LocalBlobStore:
-    """Files in a folder, fanned out by the first digits of the key's last part."""
+    """Files in a folder, fanned out by the first digits of the key's last part.
+
+    What goes is set aside first. Of a process that dies meanwhile nobody knows whether it should have gone:
+    it is put back when it is next asked for. That does no harm, since bytes under a key never change.
+    """
 
     def __init__(self, *, folder: Path) -> None:
         self._folder = folder
         self._staging = folder / "staging"
-        self._staging.mkdir(parents=True, exist_ok=True)
+        self._aside = folder / "aside"
+        for place in (self._staging, self._aside):
+            place.mkdir(parents=True, exist_ok=True)
 
     @property
     def staging_folder(self) -> Path:
@@ -154,18 +160,17 @@ class LocalBlobStore:
         await asyncio.to_thread(self._adopt, self._path(key), path)
 
     async def size(self, key: str) -> int | None:
-        return await asyncio.to_thread(_size, self._path(key))
+        return await asyncio.to_thread(self._size, key)
 
     @contextlib.asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
-        path = self._path(key)
-        if await asyncio.to_thread(_size, path) is None:
+        if await asyncio.to_thread(self._size, key) is None:
             raise BlobMissing("these bytes are not stored", key=key)
-        yield path
+        yield self._path(key)
 
     async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         try:
-            file = await asyncio.to_thread(self._path(key).open, "rb")
+            file = await asyncio.to_thread(self._opened, key)
         except FileNotFoundError as error:
             raise BlobMissing("these bytes are not stored", key=key) from error
         left = sys.maxsize if end is None else end - start
@@ -180,8 +185,9 @@ class LocalBlobStore:
 
     async def delete_if(self, key: str, allowed: Callable[[], Awaitable[bool]]) -> bool:
         """The bytes go aside first, and come back unless they may go for good."""
-        aside = self._staging / f"{TEMPORARY_PREFIX}{new_id()}"
+        aside = self._aside / f"{_flat(key)}.{new_id()}"
         path, may_go = self._path(key), False
+        await asyncio.to_thread(self._came_back, _flat(key))
         is_aside = await asyncio.to_thread(_moved, path, aside)
         try:
             failpoint("blob.set_aside")
@@ -241,7 +247,29 @@ class LocalBlobStore:
         head, _, last = checked_key(key).rpartition("/")
         return self._folder.joinpath("blobs", *head.split("/"), last[:2], last)
 
+    def _size(self, key: str) -> int | None:
+        path = self._path(key)
+        size = _size(path)
+        return _size(path) if size is None and self._came_back(_flat(key)) else size
+
+    def _opened(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except FileNotFoundError:
+            if not self._came_back(_flat(key)):
+                raise
+        return self._path(key).open("rb")
+
+    def _came_back(self, flat_key: str) -> bool:
+        """What was left aside, if anything was; a `flat_key` of `*` stands for any."""
+        left = list(self._aside.glob(f"{flat_key}.*"))
+        for aside in left:
+            _put_back(aside, self._path(aside.name.partition(".")[0].replace("!", "/")))
+            aside.unlink(missing_ok=True)
+        return bool(left)
+
     def _listed(self, prefix: str) -> list[StoredBlob]:
+        self._came_back("*")
         top = self._folder / "blobs"
         found = []
         for path in sorted(top.joinpath(*prefix.split("/")).rglob("*")):
@@ -277,10 +305,16 @@ def _moved(path: Path, target: Path) -> bool:
     return True
 
 
+def _flat(key: str) -> str:
+    """As the name of a file."""
+    return checked_key(key).replace("/", "!")
+
+
 def _put_back(aside: Path, path: Path) -> None:
-    """Unless the same bytes came meanwhile."""
-    with contextlib.suppress(FileExistsError):
+    """Unless the same bytes came, or were put back, meanwhile."""
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
         path.hardlink_to(aside)
+        flush_folder(path.parent)
 
 
 def _size(path: Path) -> int | None:

@@ -1,5 +1,9 @@
 """What every blob store promises."""
 
+import asyncio
+import os
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -33,6 +37,11 @@ async def _put(store: BlobStore, key: str, data: bytes) -> Path:
         file.flush()
         await store.adopt(key, path)
         return path
+
+
+def _left_behind(store: BlobStore) -> list[Path]:
+    """On its way into the store, or out of it."""
+    return [*store.staging_folder.iterdir(), *store.staging_folder.parent.glob("aside/*")]
 
 
 async def test_what_was_adopted_is_there(store: BlobStore) -> None:
@@ -106,7 +115,7 @@ async def test_bytes_go_only_if_they_may_to_the_last(store: BlobStore, answer: b
 
     assert await store.delete_if("key", allowed) is answer
     assert await store.size("key") == (None if answer else 3)
-    assert list(store.staging_folder.iterdir()) == []
+    assert _left_behind(store) == []
     assert await store.delete_if("other", allowed) is answer
 
 
@@ -119,7 +128,7 @@ async def test_bytes_that_come_while_it_is_asked_are_kept(store: BlobStore) -> N
 
     assert await store.delete_if("key", allowed) is False
     assert await _read(store, "key") == b"abc"
-    assert list(store.staging_folder.iterdir()) == []
+    assert _left_behind(store) == []
 
 
 async def test_bytes_stay_where_nobody_can_say_whether_they_may_go(store: BlobStore) -> None:
@@ -131,6 +140,62 @@ async def test_bytes_stay_where_nobody_can_say_whether_they_may_go(store: BlobSt
     with pytest.raises(DatabaseBusy):
         await store.delete_if("key", allowed)
     assert await _read(store, "key") == b"abc"
+
+
+_DYING = """
+import asyncio, sys
+from pathlib import Path
+from cloud.clients.blob import LocalBlobStore
+
+async def allowed() -> bool:
+    raise AssertionError("it was to die before")
+
+asyncio.run(LocalBlobStore(folder=Path(sys.argv[1])).delete_if(sys.argv[2], allowed))
+"""
+
+
+async def _set_aside(folder: Path, key: str) -> LocalBlobStore:
+    """By a process that died then."""
+    store = LocalBlobStore(folder=folder)
+    await _put(store, key, b"abc")
+    environment = {**os.environ, "FAILPOINT": "blob.set_aside:kill"}
+    words = (sys.executable, "-c", _DYING, str(folder), key)
+    dying = await asyncio.create_subprocess_exec(*words, env=environment)
+    assert await dying.wait() == -signal.SIGKILL
+    assert list((folder / "blobs").rglob("key")) == []
+    return store
+
+
+async def test_bytes_that_a_dead_process_set_aside_can_be_deleted_by_another(tmp_path: Path) -> None:
+    store = await _set_aside(tmp_path, "artifacts/a/key")
+
+    async def allowed() -> bool:
+        return True
+
+    assert await store.delete_if("artifacts/a/key", allowed)
+    assert _left_behind(store) == []
+    assert await store.size("artifacts/a/key") is None
+
+
+@pytest.mark.parametrize("asks", ["size", "file", "stream", "list"])
+async def test_bytes_that_a_dead_process_set_aside_are_there_when_they_are_asked_for(
+    tmp_path: Path, asks: str
+) -> None:
+    """They may have come anew after it was told that they go, and while it stood still."""
+    key = "artifacts/a/key"
+    store = await _set_aside(tmp_path, key)
+    match asks:
+        case "size":
+            assert await store.size(key) == 3
+        case "file":
+            async with store.as_file(key) as path:
+                assert path.read_bytes() == b"abc"
+        case "stream":
+            assert await _read(store, key) == b"abc"
+        case _:
+            assert [blob.key async for blob in store.stored("artifacts")] == [key]
+    assert await _read(store, key) == b"abc"
+    assert _left_behind(store) == []
 
 
 @pytest.mark.parametrize("key", ["", "../x", "a/../b", "/etc/passwd", "a//b", "a/", "A", "a.b", "a\\b"])
