@@ -187,7 +187,7 @@ class LocalBlobStore:
         """The bytes go aside first, and come back unless they may go for good."""
         aside = self._aside / f"{_flat(key)}.{new_id()}"
         path, may_go = self._path(key), False
-        await asyncio.to_thread(self._came_back, _flat(key))
+        await asyncio.to_thread(self._put_all_back, _flat(key))
         is_aside = await asyncio.to_thread(_moved, path, aside)
         try:
             failpoint("blob.set_aside")
@@ -250,26 +250,26 @@ class LocalBlobStore:
     def _size(self, key: str) -> int | None:
         path = self._path(key)
         size = _size(path)
-        return _size(path) if size is None and self._came_back(_flat(key)) else size
+        if size is not None:
+            return size
+        self._put_all_back(_flat(key))
+        return _size(path)
 
     def _opened(self, key: str) -> BinaryIO:
         try:
             return self._path(key).open("rb")
         except FileNotFoundError:
-            if not self._came_back(_flat(key)):
-                raise
+            self._put_all_back(_flat(key))
         return self._path(key).open("rb")
 
-    def _came_back(self, flat_key: str) -> bool:
-        """What was left aside, if anything was; a `flat_key` of `*` stands for any."""
-        left = list(self._aside.glob(f"{flat_key}.*"))
-        for aside in left:
+    def _put_all_back(self, flat_key: str) -> None:
+        """Whatever was left aside of this key; `*` stands for any."""
+        for aside in self._aside.glob(f"{flat_key}.*"):
             _put_back(aside, self._path(aside.name.partition(".")[0].replace("!", "/")))
             aside.unlink(missing_ok=True)
-        return bool(left)
 
     def _listed(self, prefix: str) -> list[StoredBlob]:
-        self._came_back("*")
+        self._put_all_back("*")
         top = self._folder / "blobs"
         found = []
         for path in sorted(top.joinpath(*prefix.split("/")).rglob("*")):
