@@ -8,7 +8,6 @@ import typer
 from cloud.cli.opening import configure, with_context
 from cloud.factory import Factory, ProcessContext
 from cloud.repositories.credits import Balance
-from shared.api.accounts import Plan
 
 __all__ = ["register"]
 
@@ -29,7 +28,7 @@ def show(email: _Email) -> None:
 
     async def work(factory: Factory) -> Balance:
         user = await factory.users().find(email)
-        return await factory.credits().balance(user.account_id, Plan(user.plan))
+        return await factory.credits().balance(user.account_id, user.plan)
 
     typer.echo(_line(_with_factory(work)))
 
@@ -44,7 +43,7 @@ def grant(
 
     async def work(factory: Factory) -> Balance:
         user = await factory.users().find(email)
-        return await factory.credits().top_up(user.account_id, Plan(user.plan), amount, note=reason)
+        return await factory.credits().top_up(user.account_id, user.plan, amount, note=reason)
 
     typer.echo(_line(_with_factory(work)))
 
@@ -59,7 +58,7 @@ def adjust(
 
     async def work(factory: Factory) -> Balance:
         user = await factory.users().find(email)
-        return await factory.credits().adjust(user.account_id, Plan(user.plan), amount, note=reason)
+        return await factory.credits().adjust(user.account_id, user.plan, amount, note=reason)
 
     typer.echo(_line(_with_factory(work)))
 

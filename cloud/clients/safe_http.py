@@ -32,11 +32,11 @@ _LONGEST_WAIT = timedelta(days=1)
 
 
 class SiteUnreachable(TransientError):
-    """No answer, or one that says that another time is better; `retry_after` in seconds if it says when."""
+    """No answer, or one that says that another time is better; `retry_after` is set if it says when."""
 
     code = "site_unreachable"
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -168,9 +168,7 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
 def _require_whole(url: UserUrl, response: httpcore.Response) -> None:
     status = response.status
     if status in _AGAIN:
-        wait = _retry_after(response.headers)
-        seconds = None if wait is None else wait.total_seconds()
-        raise SiteUnreachable(f"{url.site} answered {status}", retry_after=seconds)
+        raise SiteUnreachable(f"{url.site} answered {status}", retry_after=_retry_after(response.headers))
     if 300 <= status < 400:
         raise AnswerRefused(f"{url.site} answered with a redirect, which is not followed; give the last URL")
     if status != 200:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 
 from cloud.repositories.now import Clock
 from cloud.tables.account import ACCOUNTS, MEMBERS, USERS
+from shared.api.accounts import Plan
 
 __all__ = ["AccountRows", "User"]
 
@@ -20,7 +21,7 @@ class User:
     name: str
     account_id: str
     created_at: datetime
-    plan: str
+    plan: Plan
     graphs_allowed: bool
     pool: str | None
 
@@ -30,12 +31,14 @@ class AccountRows:
         self._connection = connection
         self._clock = clock
 
-    def add(self, account_id: str, name: str, *, plan: str | None = None) -> None:
-        """Without a plan, one that has no limits."""
-        row = {"id": account_id, "name": name, "last_event": 0, "created_at": self._clock.now()}
-        self._connection.execute(insert(ACCOUNTS).values(row if plan is None else row | {"plan": plan}))
+    def add(self, account_id: str, name: str, *, plan: Plan = Plan.STUDIO) -> None:
+        self._connection.execute(
+            insert(ACCOUNTS).values(
+                id=account_id, name=name, plan=plan, last_event=0, created_at=self._clock.now()
+            )
+        )
 
-    def set_plan(self, account_id: str, plan: str) -> None:
+    def set_plan(self, account_id: str, plan: Plan) -> None:
         self._connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == account_id).values(plan=plan))
 
     def allow_graphs(self, account_id: str, *, allowed: bool) -> None:
@@ -69,4 +72,4 @@ class AccountRows:
             .join(ACCOUNTS, ACCOUNTS.c.id == MEMBERS.c.account_id)
             .order_by(USERS.c.created_at)
         )
-        return tuple(User(**row._mapping) for row in rows)
+        return tuple(User(**{**row._mapping, "plan": Plan(row.plan)}) for row in rows)

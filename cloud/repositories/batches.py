@@ -1,7 +1,7 @@
 """Batches and the counts of how their jobs ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -65,17 +65,7 @@ class BatchRows:
         self._clock = clock
 
     def add(self, batch: NewBatch) -> None:
-        row = {
-            "id": batch.id,
-            "account_id": batch.account_id,
-            "name": batch.name,
-            "preset_id": batch.preset_id,
-            "preset_version": batch.preset_version,
-            "price": batch.price,
-            "total": batch.total,
-            "retry_of": batch.retry_of,
-        }
-        self._connection.execute(_ADD, row | self._clock.stamps)
+        self._connection.execute(_ADD, asdict(batch) | self._clock.stamps)
 
     def count(self, batch_id: str, ended: Mapping[JobState, int]) -> BatchRecord:
         """So many more of its jobs have ended so; of those that end at once, each sees the ones before."""

@@ -31,6 +31,7 @@ from cloud.tables.account import ACCOUNTS
 from cloud.tables.artifact import ARTIFACTS
 from cloud.tables.job import JOBS
 from cloud.tables.share import SHARES
+from shared.api.accounts import Plan
 from shared.api.artifacts import ArtifactState
 
 __all__ = ["ArtifactKey", "CollectionRows", "Leaving"]
@@ -63,7 +64,7 @@ class CollectionRows:
         self._connection = connection
         self._clock = clock
 
-    def condemn(self, *, plan: str, untouched_for: timedelta, limit: int) -> int:
+    def condemn(self, *, plan: Plan, untouched_for: timedelta, limit: int) -> int:
         """Artifacts of accounts of this plan that nobody touched for so long."""
         accounts = select(ACCOUNTS.c.id).where(ACCOUNTS.c.plan == plan)
         return self._condemn(and_(self._untouched(untouched_for), _A.account_id.in_(accounts)), limit)

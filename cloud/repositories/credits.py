@@ -24,6 +24,7 @@ from cloud.repositories.now import NOW, Clock
 from cloud.repositories.upsert import insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.credit import CREDIT_BALANCES, CREDIT_ENTRIES
+from shared.api.accounts import Plan
 from shared.api.credits import EntryKind
 
 __all__ = ["Balance", "Charge", "CreditRows", "Entry", "Reserve", "Taken"]
@@ -218,7 +219,7 @@ class CreditRows:
         }
         self._connection.execute(_ADD, row | self._clock.stamps)
 
-    def behind(self, period: str, limit: int) -> tuple[tuple[str, str], ...]:
+    def behind(self, period: str, limit: int) -> tuple[tuple[str, Plan], ...]:
         """Accounts, with their plans, whose balance is that of an earlier period."""
         rows = self._connection.execute(
             select(_B.account_id, ACCOUNTS.c.plan)
@@ -227,7 +228,7 @@ class CreditRows:
             .order_by(_B.account_id)
             .limit(limit)
         )
-        return tuple((row.account_id, row.plan) for row in rows)
+        return tuple((row.account_id, Plan(row.plan)) for row in rows)
 
     def charge(self, job_id: str) -> Charge | None:
         row = self._connection.execute(

@@ -13,6 +13,7 @@ from cloud.repositories.now import NOW, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.input_fetch import INPUT_FETCHES
 from cloud.tables.job import JOBS
+from shared.api.accounts import Plan
 from shared.errors import JsonValue
 from shared.jobs.state import JobState
 
@@ -35,7 +36,7 @@ class Fetch:
     input: str
     position: int
     account_id: str
-    plan: str
+    plan: Plan
     url: str
     name: str
     pool: str
@@ -148,7 +149,7 @@ class FetchRows:
             .join(ACCOUNTS, ACCOUNTS.c.id == _F.account_id)
             .where(_KEY.in_(keys))
         )
-        return tuple(Fetch(**row._mapping) for row in rows)
+        return tuple(Fetch(**{**row._mapping, "plan": Plan(row.plan)}) for row in rows)
 
     def _note(self, fetch: Fetch, **values: object) -> bool:
         done = self._connection.execute(update(INPUT_FETCHES).where(self._is_ours(fetch)).values(**values))

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, String, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, String, and_, bindparam, func, insert, or_, select, update
 
 from cloud.repositories.now import NOW, SEEN_SINCE, Clock
 from cloud.tables.account import ACCOUNTS, API_KEYS
+from shared.api.accounts import Plan
 
 __all__ = ["KeyRecord", "KeyRows"]
 
@@ -34,7 +36,7 @@ class KeyRecord:
     requests_per_minute: int | None
     usable: bool
     use_noted: bool
-    plan: str
+    plan: Plan
     graphs_allowed: bool
     pool: str | None
 
@@ -72,7 +74,7 @@ class KeyRows:
 
     def find(self, digest: str) -> KeyRecord | None:
         row = self._connection.execute(_FIND, {"wanted": digest, **self._moments()}).one_or_none()
-        return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
+        return None if row is None else _record(row)
 
     def is_usable(self, key_id: str) -> bool:
         key = self.by_id(key_id)
@@ -80,11 +82,11 @@ class KeyRows:
 
     def by_id(self, key_id: str) -> KeyRecord | None:
         row = self._connection.execute(_KEYS.where(API_KEYS.c.id == key_id), self._moments()).one_or_none()
-        return None if row is None else KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)})
+        return None if row is None else _record(row)
 
     def all(self) -> tuple[KeyRecord, ...]:
         rows = self._connection.execute(_KEYS.order_by(API_KEYS.c.created_at), self._moments())
-        return tuple(KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes)}) for row in rows)
+        return tuple(map(_record, rows))
 
     def revoke(self, key_id: str) -> bool:
         """False if there is no such key; revoking twice is no error."""
@@ -103,6 +105,10 @@ class KeyRows:
 
     def _moments(self) -> dict[str, float | str]:
         return self._clock.stamps | self._clock.stamps_since(_USE_NOTED_EVERY)
+
+
+def _record(row: Row[Any]) -> KeyRecord:
+    return KeyRecord(**{**row._mapping, "scopes": tuple(row.scopes), "plan": Plan(row.plan)})
 
 
 # Built once: keys are looked up with every request.

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 from cloud.repositories.lanes import Lane, in_lane
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS
+from shared.api.accounts import Plan
 from shared.jobs.state import JobState
 
 __all__ = ["JobPlace", "PlaceRows"]
@@ -32,7 +33,7 @@ class JobPlace:
     alone: bool
     ahead: int
     at_work: int
-    plan: str
+    plan: Plan
     last_end: str | None
 
 
@@ -61,7 +62,7 @@ class PlaceRows:
             alone=row.alone,
             ahead=self._ahead(lane, row.queued_at, row.number) if row.state == JobState.QUEUED else 0,
             at_work=self._at_work(row.account_id),
-            plan=row.plan,
+            plan=Plan(row.plan),
             last_end=self._last_end(row.id),
         )
 

@@ -51,9 +51,9 @@ class Accounts:
         """Counts at once; what it grants more than the plan before is added to this month's grant."""
 
         def work(unit: Unit) -> None:
-            self._credits.change_plan(unit, user.account_id, Plan(user.plan), plan)
+            self._credits.change_plan(unit, user.account_id, user.plan, plan)
             unit.accounts.set_plan(user.account_id, plan)
-            _audit(unit, operator, "account.plan", user, {"from": user.plan, "to": plan.value})
+            _audit(unit, operator, "account.plan", user, {"from": user.plan.value, "to": plan.value})
 
         await self._database.write(work)
         _log.info("plan_changed", account=user.account_id, plan=plan.value)

@@ -143,7 +143,7 @@ class Credits:
         def work(unit: Unit) -> int:
             behind = unit.credits.behind(period, _ACCOUNTS_AT_ONCE)
             for account_id, plan in behind:
-                self._begun(unit, account_id, Plan(plan))
+                self._begun(unit, account_id, plan)
             return len(behind)
 
         total = 0

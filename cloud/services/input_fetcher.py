@@ -30,7 +30,6 @@ from cloud.services.endings import Ending, Endings
 from cloud.services.inputs import check_inputs, check_pictures, check_sizes
 from cloud.services.plans import entitlements_of
 from cloud.services.tenure import while_ours
-from shared.api.accounts import Plan
 from shared.errors import SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.files import staged_file
@@ -174,7 +173,7 @@ class InputFetcher:
 
     async def _stored(self, fetch: Fetch) -> _Came:
         """Raises what the account's own upload would, and what SafeHttp does."""
-        most = min(self._max_bytes, entitlements_of(Plan(fetch.plan)).max_upload_bytes)
+        most = min(self._max_bytes, entitlements_of(fetch.plan).max_upload_bytes)
         with staged_file(self._blobs.staging_folder) as (file, path):
             got = await self._http.fetch(fetch.url, file, max_bytes=most, timeout_s=self._try_s)
             failpoint("fetch.received")
@@ -228,7 +227,7 @@ class InputFetcher:
             check_pictures(job.inputs, known)
         else:
             check_inputs(preset.manifest, job.inputs, known)
-        check_sizes(entitlements_of(Plan(fetch.plan)), job.inputs, known)
+        check_sizes(entitlements_of(fetch.plan), job.inputs, known)
 
     def _fail(self, unit: Unit, fetch: Fetch, problem: str, *, retryable: bool) -> None:
         if unit.fetches.is_held(fetch):
@@ -264,4 +263,4 @@ def _wait(fetch: Fetch, error: SafelightError) -> timedelta | None:
         return None
     step = _STEPS[fetch.tries - 1]
     asked = error.retry_after if isinstance(error, SiteUnreachable) else None
-    return max(step, timedelta(seconds=asked or 0))
+    return max(step, asked or step)

@@ -15,7 +15,6 @@ from cloud.repositories.keys import KeyRecord
 from cloud.repositories.unit import Unit
 from cloud.services.callers import COMMAND_LINE, Caller, Scope
 from cloud.services.key_text import key_digest, looks_right, new_key, shown_part
-from shared.api.accounts import Plan
 from shared.errors import JsonValue, TransientError
 from shared.ids import new_id
 from shared.legible import is_legible
@@ -110,7 +109,7 @@ def caller_of(key: KeyRecord) -> Caller:
         key.account_id,
         key.id,
         frozenset(key.scopes),
-        Plan(key.plan),
+        key.plan,
         graphs_allowed=key.graphs_allowed,
         requests_per_minute=key.requests_per_minute,
         pool=key.pool,

@@ -18,7 +18,6 @@ from cloud.services.waiting_words import (
     reasons_of_job,
     reasons_of_server,
 )
-from shared.api.accounts import Plan
 from shared.api.waiting import JobWaiting, ServerWhy
 from shared.engines.base import Capabilities
 from shared.presets.bundle import Preset
@@ -60,7 +59,7 @@ class Why:
         said = unit.servers.capabilities(pool)
         facts = JobFacts(
             place=place,
-            most_at_work=entitlements_of(Plan(place.plan)).concurrency,
+            most_at_work=entitlements_of(place.plan).concurrency,
             workers=len(unit.leads.workers(WORKER_ALIVE)),
             servers=[
                 ServerFact(standing=standing, missing=self._missing(place.lane, said, standing))

@@ -213,7 +213,7 @@ async def test_what_may_go_better_another_time(internet: SmallInternet) -> None:
     site.answers = [answer(503, b"", Retry_After="7")]
     with pytest.raises(SiteUnreachable, match="answered 503") as caught:
         await _fetch(internet.http())
-    assert caught.value.retry_after == 7
+    assert caught.value.retry_after == timedelta(seconds=7)
     site.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab"]
     with pytest.raises(SiteUnreachable, match="broke off"):
         await _fetch(internet.http())
