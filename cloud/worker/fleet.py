@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ import structlog
 
 from cloud.clients.queue import Bell, Queue
 from cloud.clients.restart_hook import RestartHook
+from cloud.clients.telemetry import report
 from cloud.repositories.servers import ServerRecord
 from cloud.services.attempts import AttemptRules
 from cloud.services.leading import Leading
@@ -101,6 +102,8 @@ class Fleet:
         failpoint("server.led")
         until = begun + _FENCE * self._lease_s
         found = {record.name: record for record in records}
+        for name in [name for name, led in self._led.items() if led.task.done()]:
+            self._given_up_by_fault(name)
         for name in [name for name, led in self._led.items() if _is_gone(led, found)]:
             self._end(name)
         for name, record in found.items():
@@ -159,6 +162,13 @@ class Fleet:
         led.task.add_done_callback(self._ending.discard)
         _log.info("server_given_up", server=name, worker=self._worker)
 
+    def _given_up_by_fault(self, name: str) -> None:
+        """It is begun anew, at this pace; the jobs that ran there are found again."""
+        error = self._led.pop(name).task.exception()
+        if error is not None:
+            _log.error("server_given_up_by_fault", server=name, exc_info=error)
+            report(error)
+
     async def _end_all(self) -> None:
         """Led on meanwhile: nobody else may start anything there before we are done."""
         for led in self._led.values():
@@ -170,19 +180,12 @@ class Fleet:
                 await self._leading.lead(self._worker, idle=())
 
 
-@contextlib.asynccontextmanager
-async def _watching(watch: ServerWatch) -> AsyncIterator[None]:
-    task = asyncio.create_task(watch.run(), name="server-watch")
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def _serve(engine: ComfyEngine, watch: ServerWatch, lanes: LaneWorker, stop: asyncio.Event) -> None:
-    async with contextlib.aclosing(engine), _watching(watch):
+    """Nothing is sent to a server that nobody looks after: a fault of one ends both."""
+    async with contextlib.aclosing(engine), asyncio.TaskGroup() as group:
+        watching = group.create_task(watch.run(), name="server-watch")
         await lanes.work(stop)
+        watching.cancel()
 
 
 def _is_gone(led: _Led, found: dict[str, ServerRecord]) -> bool:

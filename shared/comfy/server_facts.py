@@ -6,15 +6,20 @@ from dataclasses import dataclass
 
 from shared.comfy.untrusted import list_in, object_in, text_in
 from shared.errors import JsonValue
+from shared.legible import legible
 
 __all__ = ["ServerFacts", "parse_facts"]
 
 _TARGETED_INTERRUPT_SINCE = (0, 3, 57)
+_MOST_CHARACTERS = 200
+_MOST_BYTES = 1 << 60  # more than any machine has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """`max_upload_bytes` bounds uploads and prompts alike; None where the server does not say."""
+    """`max_upload_bytes` bounds uploads and prompts alike; None where the server does not say, or says
+    what cannot be. Texts are one short line.
+    """
 
     version: str | None = None
     device: str | None = None
@@ -33,7 +38,7 @@ def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFa
     """From /system_stats and /features (which old servers do not have)."""
     first = next(iter(list_in(stats.get("devices"))), None)
     return ServerFacts(
-        version=text_in(object_in(stats.get("system")).get("comfyui_version")),
+        version=_line(object_in(stats.get("system")).get("comfyui_version")),
         device=_device(first),
         memory_bytes=_count(first, "vram_total"),
         memory_free_bytes=_count(first, "vram_free"),
@@ -43,10 +48,15 @@ def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFa
 
 def _device(facts: JsonValue) -> str | None:
     """ "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync" without what differs between equal ones."""
-    name = text_in(object_in(facts).get("name"))
+    name = _line(object_in(facts).get("name"))
     return None if name is None else re.sub(r"^\w+:\d+ ", "", name).partition(" : ")[0].strip()
 
 
 def _count(facts: JsonValue, key: str) -> int | None:
     value = object_in(facts).get(key)
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and 0 <= value <= _MOST_BYTES else None
+
+
+def _line(value: JsonValue) -> str | None:
+    text = text_in(value)
+    return None if text is None else legible(text)[:_MOST_CHARACTERS]

@@ -19,11 +19,11 @@ def failure_code(failure: NodeFailure) -> str:
 
 
 def failure_message(failure: NodeFailure) -> str:
-    where = f"node {failure.node} ({failure.class_type})" if failure.node else "the workflow"
+    where = _printable(f"node {failure.node} ({failure.class_type})") if failure.node else "the workflow"
     if failure.is_out_of_memory:
         return f"{where} ran out of memory on the server; try a smaller picture or a smaller batch"
     reason = _plain(failure.message)
-    kind = failure.exception.rpartition(".")[2]
+    kind = _printable(failure.exception.rpartition(".")[2])
     told = reason or kind
     return f"{where} failed on the server: {told}" if told else f"{where} failed on the server"
 
@@ -33,5 +33,9 @@ def _plain(message: str) -> str:
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     text = lines[0][: 4 * _MAX_CHARS] if lines else ""
     text = _PATH.sub(r"\1", _QUOTED_PATH.sub(r"\1\2\1", text))
-    text = "".join(char for char in text if char.isprintable())
+    text = _printable(text)
     return text if len(text) <= _MAX_CHARS else f"{text[: _MAX_CHARS - 1]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(char for char in text if char.isprintable())

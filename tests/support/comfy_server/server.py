@@ -37,6 +37,7 @@ class ComfyServer:
     def __init__(self, *, jobs_api: bool, version: str) -> None:
         self.jobs_api = jobs_api
         self.version = version
+        self.device: dict = {"name": "cpu", "type": "cpu", "vram_free": 8 << 30}
         self.object_info: dict = json.loads(_OBJECT_INFO.read_text())
         self.files: dict[tuple[str, str], bytes] = {}
         self.faults = Faults()
@@ -349,8 +350,7 @@ class ComfyServer:
         return {"queue_running": running, "queue_pending": [item.to_json() for item in self.pending]}
 
     def _stats(self) -> dict:
-        device = {"name": "cpu", "type": "cpu", "vram_free": 8 << 30}
-        return {"system": {"comfyui_version": self.version}, "devices": [device]}
+        return {"system": {"comfyui_version": self.version}, "devices": [self.device]}
 
     def _exec_info(self) -> dict:
         return {"exec_info": {"queue_remaining": len(self.pending) + (self.running is not None)}}
