@@ -238,7 +238,7 @@ async def test_slow_file_is_fetched_by_one_process_as_long_as_that_lives(desk: D
 
     desk.site.answers = [slow]
     await desk.submit()
-    settings = desk.api.context.settings.model_copy(update={"lease_s": 4.0})
+    settings = desk.api.context.settings.model_copy(update={"lease_s": 16.0})  # renewed after 4 s
     fetcher = Factory(replace(desk.api.context, settings=settings)).input_fetcher()
     fetching = asyncio.create_task(fetcher.fetch_due())
     await desk.site.until(1)
