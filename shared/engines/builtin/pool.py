@@ -47,9 +47,11 @@ class ProcessPool:
         return self._memory_bytes
 
     async def prestart(self) -> None:
-        """Have one child ready, so that the first run need not wait for it."""
+        """Have one child ready, so that the first run need not wait for it; a machine with too much to do
+        gets there later, with that run."""
         if not self._all:
-            self._idle.append(await self._started())
+            with contextlib.suppress(WorkerDied, TimeoutError):
+                self._idle.append(await self._started())
 
     @contextlib.asynccontextmanager
     async def worker(self, memory_bytes: int) -> AsyncIterator[Worker]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.engines.builtin import worker
 from shared.engines.builtin.pool import ProcessPool
 from tests.support.engine_children import engine_children
 
@@ -79,6 +80,18 @@ async def test_waiting_run_can_be_called_off(pool: ProcessPool) -> None:
         release.set()
 
     assert log == ["first", "last"]
+
+
+async def test_child_that_does_not_begin_in_time_is_begun_with_the_first_run(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that has too much to do: nothing ends because of that."""
+    with monkeypatch.context() as slow:
+        slow.setattr(worker, "_START_BOUND_S", 0.0)
+        await pool.prestart()
+    assert engine_children(os.getpid()) == []
+    async with pool.worker(GB) as child:
+        assert child.is_usable
 
 
 async def test_closing_leaves_no_child(pool: ProcessPool) -> None:
