@@ -17,6 +17,7 @@ from cloud.clients.redis_link import Heard, RedisLink
 
 __all__ = ["AtOnce", "Broadcast", "Heap", "LocalBroadcast", "Message", "RedisBroadcast", "Watcher"]
 
+_FIELDS = ("topic", "key", "kind", "body", "number", "slot")
 _MOST_UNREAD = 1000
 _MOST_REMEMBERED = 10_000
 _REMEMBERED_S = 3600
@@ -211,8 +212,8 @@ class RedisBroadcast:
 
     async def latest(self, topic: str, *, key: str | None = None) -> tuple[Message, ...]:
         found = await self._link.recall(self._memory(topic))
-        messages = (Message(**json.loads(data)) for data in found.values())
-        return tuple(message for message in messages if key in (None, message.key))
+        messages = map(_message, found.values())
+        return tuple(message for message in messages if message is not None and key in (None, message.key))
 
     async def close_keys(self, topic: str, keys: Sequence[str], *, slots: tuple[str, ...]) -> None:
         await self._link.forget(self._memory(topic), *(f"{key} {slot}" for key in keys for slot in slots))
@@ -221,16 +222,21 @@ class RedisBroadcast:
         return f"{self._prefix}:latest:{topic}"
 
     def _hear(self, data: bytes) -> None:
-        self._here.publish_here(Message(**json.loads(data)))
+        message = _message(data)
+        if message is None:
+            self._here.miss_here()
+        else:
+            self._here.publish_here(message)
+
+
+def _message(data: bytes) -> Message | None:
+    """None for what this version of us cannot read: others may speak a newer one."""
+    try:
+        fields = json.loads(data)
+        return Message(**{name: fields[name] for name in _FIELDS})
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _data(message: Message) -> bytes:
-    fields = {
-        "topic": message.topic,
-        "key": message.key,
-        "kind": message.kind,
-        "body": message.body,
-        "number": message.number,
-        "slot": message.slot,
-    }
-    return json.dumps(fields).encode()
+    return json.dumps({name: getattr(message, name) for name in _FIELDS}).encode()

@@ -1,6 +1,7 @@
 """What every broadcast promises, whoever carries it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -140,6 +141,29 @@ async def test_a_restart_of_redis_is_a_gap(redis_server: RedisServer) -> None:
         await broadcast.publish(_lasting(1))
         assert await _take_until(watcher, bool) == [_lasting(1)]
     await link.aclose()
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"[]", b'{"topic": "a"}'])
+async def test_what_another_version_says_is_a_gap_and_no_end(
+    redis_server: RedisServer, garbage: bytes
+) -> None:
+    async with AsyncExitStack() as stack:
+        link = RedisLink(url=redis_server.url)
+        stack.push_async_callback(link.aclose)
+        broadcast = RedisBroadcast(link=link)
+        await link.start()
+        with broadcast.watch("a") as watcher:
+            await link.publish("safelight:events", garbage)
+            await link.publish_remembered("safelight:other", b"", "safelight:latest:a", "job x", seconds=60)
+            newer = {"topic": "a", "key": "job", "kind": "stage", "body": "{}", "number": 2, "slot": None}
+            await link.publish("safelight:events", json.dumps(newer | {"added": "later"}).encode())
+            heaps = []
+            async with asyncio.timeout(30):
+                while not any(heap.messages for heap in heaps):
+                    heaps.append(await watcher.take(10))
+        assert any(heap.gap for heap in heaps)
+        assert [message.number for heap in heaps for message in heap.messages] == [2]
+        assert await broadcast.latest("a") == ()
 
 
 async def test_a_cancellation_is_never_lost_in_a_command(redis_server: RedisServer) -> None:
