@@ -57,7 +57,7 @@ class ProcessPool:
     async def worker(self, memory_bytes: int) -> AsyncIterator[Worker]:
         """A ready child for one run that may need this much memory, in the order of asking.
 
-        A child that is not usable afterwards is replaced. Raises WorkerDied if none can start.
+        A child that is not usable afterwards is replaced. Raises WorkerDied, TimeoutError if none can start.
         """
         await self._admitted(memory_bytes)
         try:

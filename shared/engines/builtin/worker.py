@@ -37,7 +37,7 @@ class Worker:
         self._dead = False
 
     async def start(self) -> None:
-        """Returns when the child can take a run. Raises WorkerDied."""
+        """Returns when the child can take a run. Raises WorkerDied, TimeoutError."""
         starting = asyncio.create_task(asyncio.to_thread(self._start_process))
         try:
             await asyncio.shield(starting)
@@ -49,7 +49,8 @@ class Worker:
 
     @property
     def is_usable(self) -> bool:
-        return self._ready.done() and self._done is None and not self._dead
+        has_begun = self._ready.done() and not self._ready.cancelled()
+        return has_begun and self._done is None and not self._dead
 
     async def run(self, folder: Path, on_event: Callable[[], None]) -> None:
         """Until the run in this folder has written its terminal event. Raises WorkerDied.
