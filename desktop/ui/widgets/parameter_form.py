@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from desktop.state.form import Form, Group, groups
 from desktop.ui.icon_set import icon
@@ -43,6 +43,8 @@ class ParameterForm(QScrollArea):
     def _rebuild(self) -> None:
         self._rows, self._headings = {}, []
         page = QWidget()
+        # The style's least heights are for text of the usual size: larger rows are scrolled, not squeezed.
+        page.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(16, 4, 16, 12)
         layout.setSpacing(12)

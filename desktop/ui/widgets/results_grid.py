@@ -1,7 +1,7 @@
 """Finished pictures as a grid."""
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPainter, QPen
+from PySide6.QtGui import QFontMetrics, QPainter, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 from desktop.state.pictures import Pictures
 from desktop.state.result_list import RESULT_ROLE, Result, ResultList
 from desktop.ui.messages import Text, plain, say
-from desktop.ui.theme import Ink, small_font
+from desktop.ui.theme import Ink, small_font, text_scale
 from desktop.ui.widgets.repainting_list import RepaintingList
 from desktop.ui.widgets.thumbnails import CARD_SIDE, draw_cover
 
@@ -23,7 +23,9 @@ __all__ = ["ResultsGrid"]
 
 _Index = QModelIndex | QPersistentModelIndex
 
-_CELL = QSize(168, 146)
+_LEAST_WIDTH = 144
+_GAP = 6
+_SHAPE = 0.73
 _TEXT_ROOM = 22
 
 
@@ -36,12 +38,12 @@ class ResultsGrid(RepaintingList):
         super().__init__(parent)
         self.setObjectName("results")
         self.setModel(results)
+        self._text_room = round(_TEXT_ROOM * text_scale(self.font()))
         self.setItemDelegate(_ResultDelegate(pictures, self))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setMovement(QListView.Movement.Static)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setUniformItemSizes(True)
-        self.setGridSize(_CELL)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMouseTracking(True)
@@ -61,6 +63,19 @@ class ResultsGrid(RepaintingList):
         super().currentChanged(current, previous)
         if self.selectionModel().isSelected(current):
             self._pick(current)
+
+    @property
+    def text_room(self) -> int:
+        """How high the line under each picture is."""
+        return self._text_room
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """The scroll bar there or not: pictures stay put. And a row that fits to the pixel counts as too
+        long."""
+        room = self.maximumViewportSize().width() - self.verticalScrollBar().sizeHint().width() - 1
+        width = room // max(1, room // _LEAST_WIDTH)
+        self.setGridSize(QSize(width, round((width - 2 * _GAP) * _SHAPE) + self._text_room + 2 * _GAP))
+        super().resizeEvent(event)
 
     def _pick(self, index: _Index) -> None:
         result = index.data(RESULT_ROLE)
@@ -86,12 +101,13 @@ class ResultsGrid(RepaintingList):
 
 
 class _ResultDelegate(QStyledItemDelegate):
-    def __init__(self, pictures: Pictures, parent: QWidget) -> None:
-        super().__init__(parent)
+    def __init__(self, pictures: Pictures, grid: ResultsGrid) -> None:
+        super().__init__(grid)
         self._pictures = pictures
+        self._grid = grid
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: _Index) -> QSize:  # noqa: N802
-        return _CELL
+        return self._grid.gridSize()
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         result = index.data(RESULT_ROLE)
@@ -100,8 +116,8 @@ class _ResultDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        card = QRectF(option.rect).adjusted(6, 6, -6, -4)
-        picture = card.adjusted(0, 0, 0, -_TEXT_ROOM)
+        card = QRectF(option.rect).adjusted(_GAP, _GAP, -_GAP, -_GAP)
+        picture = card.adjusted(0, 0, 0, -self._grid.text_room)
         draw_cover(painter, picture, self._pictures.get(result.path, CARD_SIDE))
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         if selected or option.state & QStyle.StateFlag.State_MouseOver:
@@ -111,7 +127,7 @@ class _ResultDelegate(QStyledItemDelegate):
         font = small_font(option.font)
         painter.setFont(font)
         painter.setPen(Ink.TEXT if selected else Ink.SOFT)
-        room = card.adjusted(0, card.height() - _TEXT_ROOM + 2, 0, 0)
+        room = card.adjusted(0, card.height() - self._grid.text_room + 2, 0, 0)
         name = QFontMetrics(font).elidedText(result.name, Qt.TextElideMode.ElideMiddle, int(room.width()))
         painter.drawText(room, Qt.AlignmentFlag.AlignCenter, name)
         painter.restore()

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from desktop.ui.widgets.elided_label import ElidedLabel
 from desktop.ui.widgets.sign_button import SignButton
 from desktop.views import DevelopRequest, EngineView
 from shared.jobs.state import JobState
-from tests.desktop.window import a_job, a_picture, a_preset, a_session, opened
+from tests.desktop.window import GLOW, a_job, a_picture, a_preset, a_session, opened
 
 
 def _desk(window: MainWindow) -> Desk:
@@ -268,6 +269,25 @@ def test_results_in_a_narrow_window_keep_their_buttons(
     assert widths == [True, False]
 
 
+@pytest.mark.parametrize("width", [960, 1160, 1500])
+def test_results_fill_their_columns_at_every_width(
+    window: MainWindow, session: Session, tmp_path: Path, width: int, qapp: QApplication
+) -> None:
+    opened(session, a_preset())
+    outputs = [a_picture(tmp_path / f"{number}.png") for number in range(12)]
+    session.take_jobs([a_job(n, JobState.COMPLETED, outputs=(path,)) for n, path in enumerate(outputs)])
+    window.resize(width, 640)
+    results = _desk(window).activity.results
+    _desk(window).activity.show_results()
+    qapp.processEvents()
+    results.doItemsLayout()
+
+    cells = [results.visualRect(session.results.index(row, 0)) for row in range(12)]
+    columns = sum(cell.top() == cells[0].top() for cell in cells)
+    assert columns >= 2
+    assert results.width() - columns * results.gridSize().width() < 40
+
+
 @pytest.fixture
 def large_text(qapp: QApplication) -> Iterator[None]:
     """As of somebody who asked the system for it."""
@@ -282,17 +302,20 @@ def large_text(qapp: QApplication) -> Iterator[None]:
 @pytest.mark.usefixtures("large_text")
 def test_large_text_has_room(session: Session, qtbot: QtBot) -> None:
     window = _furnished(session, qtbot)
-    opened(session, a_preset())
+    more = tuple(replace(GLOW, id=f"glow_{number}") for number in range(20))
+    opened(session, a_preset(parameters=(GLOW, *more)))
     session.take_jobs([a_job(1, JobState.COMPLETED)])
     window.resize(1280, 800)
 
-    def cut(widget: QWidget) -> bool:
-        room, needed = widget.size(), widget.minimumSizeHint()
-        return widget.isVisible() and (room.width() < needed.width() or room.height() < needed.height())
-
     kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QLabel)
-    parts = [widget for widget in window.findChildren(QWidget) if isinstance(widget, kinds)]
-    qtbot.waitUntil(lambda: not any(cut(widget) for widget in parts))
+
+    def cut_off() -> list[QWidget]:
+        parts = [
+            part for part in window.findChildren(QWidget) if isinstance(part, kinds) and part.isVisible()
+        ]
+        return [part for part in parts if part.size().expandedTo(part.minimumSizeHint()) != part.size()]
+
+    qtbot.waitUntil(lambda: cut_off() == [])
     queue = _desk(window).activity.queue
     assert queue.rowHeight(0) >= 2 * queue.fontMetrics().height() + 16
 
