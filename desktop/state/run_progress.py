@@ -11,13 +11,14 @@ __all__ = ["RunProgress", "RunSummary"]
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """`done` counts every ended job, `failed` those of them that failed, `unsaved` those whose files
-    the output folder does not take yet; `fraction` is of all the work.
+    """`done` counts every ended job, `failed` and `cancelled` those of them that ended so, `unsaved` those
+    whose files the output folder does not take yet; `fraction` is of all the work.
     """
 
     total: int = 0
     done: int = 0
     failed: int = 0
+    cancelled: int = 0
     unsaved: int = 0
     fraction: float = 0.0
     eta_s: float | None = None
@@ -25,6 +26,11 @@ class RunSummary:
     @property
     def active(self) -> bool:
         return self.done < self.total
+
+    @property
+    def finished(self) -> int:
+        """Those whose files are there."""
+        return self.done - self.failed - self.cancelled - self.unsaved
 
 
 class RunProgress:
@@ -36,6 +42,7 @@ class RunProgress:
         self._open: dict[str, float] = {}  # fraction of each job that has not ended
         self._done = 0
         self._failed: list[str] = []
+        self._cancelled = 0
         self._unsaved: set[str] = set()
 
     def failed_ids(self) -> tuple[str, ...]:
@@ -50,6 +57,8 @@ class RunProgress:
                 self._done += 1
                 if job.state is JobState.FAILED:
                     self._failed.append(job.id)
+                elif job.state is JobState.CANCELLED:
+                    self._cancelled += 1
                 elif job.state is JobState.COMPLETED and job.error is not None:
                     self._unsaved.add(job.id)
             elif job.error is None:
@@ -59,12 +68,20 @@ class RunProgress:
         total = self._done + len(self._open)
         worked = self._done + sum(self._open.values())
         fraction = worked / total if total else 0.0
-        eta_s = self._eta(total, worked)
-        return RunSummary(total, self._done, len(self._failed), len(self._unsaved), fraction, eta_s)
+        return RunSummary(
+            total=total,
+            done=self._done,
+            failed=len(self._failed),
+            cancelled=self._cancelled,
+            unsaved=len(self._unsaved),
+            fraction=fraction,
+            eta_s=self._eta(total, worked),
+        )
 
     def _begin(self, job: JobView) -> None:
         if not self._open:
-            self._began, self._done, self._failed, self._unsaved = self._clock(), 0, [], set()
+            self._began, self._done = self._clock(), 0
+            self._failed, self._cancelled, self._unsaved = [], 0, set()
         self._open[job.id] = job.fraction
 
     def _eta(self, total: int, worked: float) -> float | None:

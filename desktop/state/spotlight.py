@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from desktop.views import JobView, PresetView
+from shared.jobs.state import JobState, is_terminal
 from shared.legible import legible
 
 __all__ = ["Spotlight", "Subject"]
@@ -53,13 +54,13 @@ class Spotlight(QObject):
         self._show(Subject(title=job.source_name, before=job.source, after=after, job=job), preview)
 
     def refresh(self, jobs: Iterable[JobView]) -> None:
-        """Follow the job shown; the pictures stay until there are better ones."""
+        """Follow the job shown; the pictures stay until there are better ones, or there will be none."""
         shown = self._subject.job if self._subject else None
         if shown is None:
             return
         for job in jobs:
             if job.id == shown.id and job != shown:
-                self.show_job(job, preview=None if job.outputs else self._preview)
+                self.show_job(job, preview=self._preview if _will_show_more(job) else None)
 
     def take_preview(self, job_id: str, picture: QImage) -> None:
         if self._subject and self._subject.job and self._subject.job.id == job_id:
@@ -69,3 +70,8 @@ class Spotlight(QObject):
     def _show(self, subject: Subject, preview: QImage | None = None) -> None:
         self._subject, self._preview = subject, preview
         self.changed.emit()
+
+
+def _will_show_more(job: JobView) -> bool:
+    """A completed job has its outputs a moment later."""
+    return not job.outputs and (job.state is JobState.COMPLETED or not is_terminal(job.state))

@@ -113,6 +113,7 @@ class Text(Enum):
     RUN_ONE = "{done} of {n} picture"
     RUN_MANY = "{done} of {n} pictures"
     RUN_FAILED = "{n} failed"
+    RUN_CANCELLED = "{n} cancelled"
     RUN_DONE_ONE = "{n} picture done"
     RUN_DONE_SOME = "{n} done"
     RUN_DONE_MANY = "{n} pictures done"

@@ -167,12 +167,14 @@ def _run_words(summary: RunSummary) -> str:
     words: list[str] = []
     if summary.active:
         words = [counted(Text.RUN_ONE, Text.RUN_MANY, summary.total, done=f"{summary.done:,}")]
-    elif summary.failed or summary.unsaved:
-        words = [say(Text.RUN_DONE_SOME, n=f"{summary.done - summary.failed - summary.unsaved:,}")]
+    elif summary.finished < summary.done:
+        words = [say(Text.RUN_DONE_SOME, n=f"{summary.finished:,}")]
     else:
         words = [counted(Text.RUN_DONE_ONE, Text.RUN_DONE_MANY, summary.done)]
     if summary.failed:
         words.append(say(Text.RUN_FAILED, n=f"{summary.failed:,}"))
+    if summary.cancelled:
+        words.append(say(Text.RUN_CANCELLED, n=f"{summary.cancelled:,}"))
     if summary.unsaved:
         words.append(say(Text.RUN_UNSAVED, n=f"{summary.unsaved:,}"))
     if summary.eta_s is not None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
@@ -33,6 +34,17 @@ def test_shows_previews_of_its_own_job_until_the_result_is_there(qtbot: QtBot) -
 
     spotlight.refresh([a_job(1, JobState.COMPLETED, outputs=(Path("/out/1.png"),))])
 
+    assert spotlight.preview is None
+
+
+@pytest.mark.parametrize("state", [JobState.CANCELLED, JobState.FAILED])
+def test_a_preview_goes_with_the_job_that_will_have_no_result(state: JobState) -> None:
+    spotlight = Spotlight()
+    spotlight.show_job(a_job(1, JobState.PROCESSING), preview=_FRAME)
+    spotlight.refresh([a_job(1, JobState.SAVING)])
+    assert spotlight.preview is not None
+
+    spotlight.refresh([a_job(1, state)])
     assert spotlight.preview is None
 
 

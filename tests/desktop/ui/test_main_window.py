@@ -129,6 +129,17 @@ def test_counts_what_the_output_folder_does_not_take(window: MainWindow, session
     assert _desk(window).activity.progress_text == "2 pictures done"
 
 
+def test_a_cancelled_picture_is_not_counted_as_done(window: MainWindow, session: Session) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1), a_job(2)])
+    session.take_jobs([a_job(1, JobState.COMPLETED), a_job(2, JobState.CANCELLED)])
+    assert _desk(window).activity.progress_text == "1 done · 1 cancelled"
+
+    session.take_jobs([a_job(3)])
+    session.take_jobs([a_job(3, JobState.COMPLETED)])
+    assert _desk(window).activity.progress_text == "1 picture done"
+
+
 def test_failed_jobs_are_tried_again_together(window: MainWindow, session: Session, qtbot: QtBot) -> None:
     opened(session, a_preset())
     session.take_jobs([a_job(1), a_job(2)])
