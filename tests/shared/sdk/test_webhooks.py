@@ -105,26 +105,34 @@ def test_secret_that_is_none(secret: str) -> None:
 
 
 def test_receiver_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:
-    """As it stands there, on another port and for two messages."""
+    """As it stands there, on another port: a job that ended, a ping, and what nobody signed."""
     [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     begin, end = code.split("HTTPServer((", maxsplit=1)
     assert end.endswith(".serve_forever()\n")
     names: dict[str, Any] = {}
     exec(compile(begin.replace("whsec_…", SECRET), str(DOCS), "exec"), names)  # noqa: S102 - our own docs
-    body = json.dumps(
-        {
-            "type": "job.completed",
-            "timestamp": "2026-01-01T00:00:00+00:00",
-            "data": {"job": {"id": "a job"}},
-        }
-    ).encode()
+    job, ping = (
+        _message("job.completed", {"job": {"id": "a job"}}),
+        _message("ping", {"webhook": {"id": "b"}}),
+    )
     now = int(time.time())
-    signed = _headers(webhook_signature(SECRET, ID, now, body), **{"Webhook-Timestamp": str(now)})
+    signed = [
+        (body, _headers(webhook_signature(SECRET, ID, now, body), **{"Webhook-Timestamp": str(now)}))
+        for body in (job, ping)
+    ]
     with HTTPServer(("127.0.0.1", 0), names["Receiver"]) as server:
-        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(2)])
+        thread = threading.Thread(target=lambda: [server.handle_request() for _ in range(3)])
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
-        answers = [httpx.post(url, content=body, headers=headers).status_code for headers in (signed, {})]
+        answers = [
+            httpx.post(url, content=body, headers=headers).status_code
+            for body, headers in (*signed, (job, dict[str, str]()))
+        ]
         thread.join()
-    assert answers == [204, 400]
-    assert capsys.readouterr().out == "job.completed a job\n"
+    assert answers == [204, 204, 400]
+    said = ["job.completed {'job': {'id': 'a job'}}", "ping {'webhook': {'id': 'b'}}"]
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def _message(kind: str, data: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "timestamp": "2026-01-01T00:00:00+00:00", "data": data}).encode()
