@@ -149,9 +149,12 @@ def _cloud(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _cloud_command(variables: Mapping[str, str], *arguments: str) -> str:
+    """What it prints. Ends the demo with what it says beside that, if it fails."""
     command = [str(COMMANDS / "safelight-cloud"), *arguments]
-    env = _environment(variables)
-    return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout
+    result = subprocess.run(command, env=_environment(variables), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise SystemExit(f"safelight-cloud {' '.join(arguments)}: {result.stderr.strip()}")
+    return result.stdout
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
