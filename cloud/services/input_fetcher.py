@@ -28,8 +28,8 @@ from cloud.repositories.jobs import InputName
 from cloud.repositories.unit import Unit
 from cloud.services.endings import Ending, Endings
 from cloud.services.inputs import check_inputs, check_pictures, check_sizes
+from cloud.services.leases import under_lease
 from cloud.services.plans import entitlements_of
-from cloud.services.tenure import while_ours
 from shared.errors import SafelightError, TransientError
 from shared.failpoints import failpoint
 from shared.files import staged_file
@@ -139,7 +139,7 @@ class InputFetcher:
 
         try:
             lease_s = self._lease.total_seconds()
-            async with while_ours(lambda: self._database.write(renew), lease_s=lease_s, since=since):
+            async with under_lease(lambda: self._database.write(renew), lease_s=lease_s, since=since):
                 came = await self._tried(fetch)
             await self._note(fetch, came)
         except TransientError as error:

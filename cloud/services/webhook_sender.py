@@ -19,7 +19,7 @@ from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.deliveries import Outgoing
 from cloud.repositories.unit import Unit
-from cloud.services.tenure import while_ours
+from cloud.services.leases import under_lease
 from cloud.services.webhook_rules import Again, Dead, Delivered, Tried, after_try, gives_up
 from cloud.services.webhooks import disable
 from shared.api.webhook_signatures import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, webhook_signature
@@ -105,7 +105,7 @@ class WebhookSender:
 
         try:
             lease_s = self._lease.total_seconds()
-            async with while_ours(lambda: self._database.write(renew), lease_s=lease_s, since=since):
+            async with under_lease(lambda: self._database.write(renew), lease_s=lease_s, since=since):
                 tried = await self._send(outgoing)
             failpoint("webhook.sent")
             if await self._database.write(lambda unit: _noted(unit, outgoing, tried)):

@@ -14,12 +14,12 @@ from cloud.errors import Fenced
 from cloud.repositories.attempt import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
 from cloud.repositories.standing import Scene
-from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.attempts import AttemptRules, Attempts, Order
+from cloud.services.leases import LeaseLost, under_lease
 from cloud.services.residency import alike_to
 from cloud.services.waiting import Waiting
 from cloud.worker.choose import choose_lane, how_many
 from cloud.worker.following import Course
-from cloud.worker.lease import LeaseLost, under_lease
 from cloud.worker.run import AttemptRunner
 from cloud.worker.seat import Seat, can_run
 from cloud.worker.signals import Reason, Signals
@@ -292,19 +292,17 @@ class LaneWorker:
             self._watch.measured(claim.lane.preset, course.to_progress_s, cold=is_cold)
 
     async def _under_lease(self, claim: Claim, signals: Signals, course: Course, since: float) -> None:
-        async def work(told: Signals) -> None:
-            await self._runner.run(claim, told, course)
+        async def renew() -> bool | None:
+            order = await self._attempts.heartbeat(claim.ref)
+            signals.hear(order)
+            if order is Order.STOP:  # while its end is written, that may be why
+                return None if course.ending else False
+            return True
 
+        lease_s = self._rules.lease.total_seconds()
         with self._queue.listen(Bell.CANCELS) as cancels:
-            await under_lease(
-                work,
-                signals=signals,
-                renew=lambda: self._attempts.heartbeat(claim.ref),
-                lease_s=self._rules.lease.total_seconds(),
-                since=since,
-                cancels=cancels,
-                is_ending=lambda: course.ending,
-            )
+            async with under_lease(renew, lease_s=lease_s, since=since, pause=cancels.wait):
+                await self._runner.run(claim, signals, course)
 
     async def _drain(self) -> None:
         failpoint("drain.begun")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection
 from enum import StrEnum
 
+from cloud.services.attempts import Order
+
 __all__ = ["Reason", "Signals"]
 
 
@@ -28,6 +30,13 @@ class Signals:
         if reason not in self._given:
             self._given.add(reason)
             self._news.set()
+
+    def hear(self, order: Order) -> None:
+        """What a heartbeat brought back."""
+        if order is Order.CANCEL:
+            self.give(Reason.UNWANTED)
+        elif order is Order.HAND_BACK:
+            self.give(Reason.ELSEWHERE)
 
     def any(self, ignored: Collection[Reason] = ()) -> bool:
         return bool(self._given.difference(ignored))

@@ -33,6 +33,7 @@ MAY_CATCH_EVERYTHING = (
     "desktop/store/database.py",
     "cloud/cli/",
     "cloud/repositories/sqlite.py",
+    "cloud/services/leases.py",
     "cloud/tasks/",
     "cloud/worker/",
     "shared/engines/builtin/child.py",

@@ -148,10 +148,10 @@ MUTANTS = (
     ),
     Mutant(
         "no self-fence",
-        "cloud/worker/lease.py",
+        "cloud/services/leases.py",
         "fence = asyncio.timeout_at(since + _FENCE * lease_s)",
         "fence = asyncio.timeout_at(since + 1000 * lease_s)",
-        (f"{_WORKER}/test_lease.py::test_a_heartbeat_that_hangs_ends_the_work_before_the_lease_does",),
+        (f"{_SERVICES}/test_leases.py::test_what_cannot_be_renewed_is_stopped_before_the_lease_ends",),
     ),
     Mutant(
         "heartbeat that renews nothing",
