@@ -36,11 +36,11 @@ __all__ = ["Course", "RunFollower"]
 class Course:
     """How far an attempt got, in readings of time.monotonic(). Its start is told once, also where it
     first finds only the trace of a run. `ending`: its end is being written; `ended`: it is, and only
-    what the run left at its engine is to be tidied."""
+    what the run left at its engine is to be tidied. `not_stopped` is what came of stopping it instead."""
 
     begun_at: float | None = None
     first_progress_at: float | None = None
-    hung: bool = False
+    not_stopped: BaseException | None = None
     ending: bool = False
     ended: bool = False
     untidied: Ticket | None = None
@@ -76,7 +76,8 @@ class RunFollower:
     ) -> TerminalEvent:
         """The run's end; it may take `limit_s` from its start.
 
-        Raises RunTimedOut, RunLost, EngineHung, and EngineUnavailable once nobody answers.
+        Raises RunTimedOut, RunLost, EngineHung, and EngineUnavailable once nobody answers; and whatever
+        kept the run from being stopped.
         """
         try:
             async with (
@@ -88,8 +89,8 @@ class RunFollower:
                 await passing.flush()
                 return end
         except TimeoutError as error:
-            if course.hung:
-                raise EngineHung(ticket.run_id) from error
+            if course.not_stopped is not None:
+                raise course.not_stopped from error
             if Reason.LOST in signals:
                 raise EngineUnavailable("the server stopped answering") from error
             raise RunTimedOut(
@@ -156,13 +157,16 @@ class RunFollower:
             if Reason.LOST in signals:
                 limit.reschedule(asyncio.get_running_loop().time())
                 return
-            try:
-                await self.call_off(ticket)
-            except EngineHung:
-                course.hung = True
+            await self.call_off(ticket)
+
+        def cut_short(stopping: asyncio.Task[None]) -> None:
+            """There is no use in following what nobody can stop."""
+            if not stopping.cancelled() and not limit.expired() and (error := stopping.exception()):
+                course.not_stopped = error
                 limit.reschedule(asyncio.get_running_loop().time())
 
         task = asyncio.create_task(stop(), name="stop-run")
+        task.add_done_callback(cut_short)
         try:
             yield
         finally:
