@@ -284,7 +284,6 @@ def _data(capabilities: Capabilities | None) -> JsonValue:
 def _capabilities(data: dict[str, Any]) -> Capabilities:
     classes = data["node_classes"]
     return Capabilities(
-        accepts_graphs=True,
         node_classes=None if classes is None else frozenset(classes),
         models={folder: tuple(names) for folder, names in data["models"].items()},
     )

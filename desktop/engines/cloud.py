@@ -71,7 +71,7 @@ class CloudEngine:
     async def capabilities(self) -> Capabilities:
         with self._heard(), engine_errors():
             await self._client().list_presets()
-        return Capabilities(accepts_graphs=False)
+        return Capabilities()
 
     async def quote(self, preset_id: str) -> CloudQuote | None:
         """None for a preset that the cloud does not have. Raises EngineUnavailable."""

@@ -79,8 +79,7 @@ class ComfyClient:
     async def facts(self, *, refresh: bool = False) -> ServerFacts:
         if self._facts is None or refresh:
             stats = await self._endpoints.get_object("/system_stats")
-            features = await self._endpoints.get("/features")
-            self._facts = parse_facts(stats, features.data)
+            self._facts = parse_facts(stats)
         return self._facts
 
     async def catalogue(self, *, refresh: bool = False) -> NodeCatalogue:

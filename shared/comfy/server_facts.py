@@ -17,15 +17,12 @@ _MOST_BYTES = 1 << 60  # more than any machine has
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """`max_upload_bytes` bounds uploads and prompts alike; None where the server does not say, or says
-    what cannot be. Texts are one short line.
-    """
+    """None where the server does not say, or says what cannot be. Texts are one short line."""
 
     version: str | None = None
     device: str | None = None
     memory_bytes: int | None = None
     memory_free_bytes: int | None = None
-    max_upload_bytes: int | None = None
 
     @property
     def interrupts_one_prompt(self) -> bool:
@@ -34,15 +31,14 @@ class ServerFacts:
         return numbers is not None and tuple(map(int, numbers.groups())) >= _TARGETED_INTERRUPT_SINCE
 
 
-def parse_facts(stats: Mapping[str, JsonValue], features: JsonValue) -> ServerFacts:
-    """From /system_stats and /features (which old servers do not have)."""
+def parse_facts(stats: Mapping[str, JsonValue]) -> ServerFacts:
+    """From /system_stats."""
     first = next(iter(list_in(stats.get("devices"))), None)
     return ServerFacts(
         version=_line(object_in(stats.get("system")).get("comfyui_version")),
         device=_device(first),
         memory_bytes=_count(first, "vram_total"),
         memory_free_bytes=_count(first, "vram_free"),
-        max_upload_bytes=_count(features, "max_upload_size"),
     )
 
 

@@ -128,12 +128,8 @@ class Ticket:
 class Capabilities:
     """What an engine can run. None means "not limited" or "not known"."""
 
-    accepts_graphs: bool
     node_classes: frozenset[str] | None = None
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # folder → file names
-    memory_free_bytes: int | None = None
-    max_input_bytes: int | None = None
-    max_input_pixels: int | None = None
     version: str | None = None
 
 

@@ -41,7 +41,7 @@ class NullEngine:
         return "null"
 
     async def capabilities(self) -> Capabilities:
-        return Capabilities(accepts_graphs=True)
+        return Capabilities()
 
     async def prepare(self, work: Work) -> Ticket:
         assert isinstance(work, PresetWork)

@@ -66,13 +66,7 @@ class BuiltinEngine:
         return ENGINE_NAME
 
     async def capabilities(self) -> Capabilities:
-        return Capabilities(
-            accepts_graphs=True,
-            node_classes=NODE_CLASSES,
-            memory_free_bytes=self._pool.memory_bytes,
-            max_input_bytes=self._limits.max_bytes,
-            max_input_pixels=self._limits.max_pixels,
-        )
+        return Capabilities(node_classes=NODE_CLASSES)
 
     async def prepare(self, work: Work) -> Ticket:
         run_id = new_id()

@@ -42,10 +42,6 @@ class ProcessPool:
     def size(self) -> int:
         return self._size
 
-    @property
-    def memory_bytes(self) -> int | None:
-        return self._memory_bytes
-
     async def prestart(self) -> None:
         """Have one child ready, so that the first run need not wait for it; a machine with too much to do
         gets there later, with that run."""

@@ -78,7 +78,6 @@ class ComfyEngine:
         self._staging = Staging(client=client, limits=input_limits)
         self._spool = Spool(folder=spool_folder, client=client, limits=output_limits)
         self._ending = Ending(client=client, spool=self._spool, now=now)
-        self._input_limits = input_limits
         self._runs: dict[str, _Run] = {}
 
     @property
@@ -95,12 +94,8 @@ class ComfyEngine:
             folders = await self._client.model_folders()
             names = await asyncio.gather(*(self._client.models(folder) for folder in folders))
         return Capabilities(
-            accepts_graphs=True,
             node_classes=catalogue.names,
             models=dict(zip(folders, names, strict=True)),
-            memory_free_bytes=facts.memory_free_bytes,
-            max_input_bytes=facts.max_upload_bytes,
-            max_input_pixels=self._input_limits.max_pixels,
             version=facts.version,
         )
 

@@ -116,7 +116,7 @@ def test_what_a_server_lacks_for_a_graph(
     classes: frozenset[str] | None, models: Mapping[str, tuple[str, ...]], lacks: list[str] | None
 ) -> None:
     lane = Lane("comfy", 0, "a", GRAPH, graph_needs(admitted(diffusion(), [], LIMITS)))
-    can = Capabilities(accepts_graphs=True, node_classes=classes, models=models)
+    can = Capabilities(node_classes=classes, models=models)
     missing = lacking(lane, {}, can, {})
     assert missing is not None
     names = [item.name for item in missing]

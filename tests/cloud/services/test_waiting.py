@@ -65,7 +65,7 @@ class Hall:
 
     async def see(self, server: str, *models: str, classes: frozenset[str] | None = CLASSES) -> None:
         """The server says what it can run; the first time, it is registered too."""
-        can = Capabilities(accepts_graphs=True, node_classes=classes, models={"checkpoints": models})
+        can = Capabilities(node_classes=classes, models={"checkpoints": models})
 
         def work(unit: Unit) -> None:
             if unit.servers.find(server) is None:

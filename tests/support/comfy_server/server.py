@@ -189,7 +189,6 @@ class ComfyServer:
             ("GET", "/view"): self._view,
             ("GET", "/object_info"): lambda _: json_answer(self.object_info),
             ("GET", "/system_stats"): lambda _: json_answer(self._stats()),
-            ("GET", "/features"): lambda _: json_answer({"max_upload_size": 104857600}),
             ("GET", "/models"): lambda _: json_answer(["checkpoints", "loras"]),
         }.get((request.method, path))
         if route is not None:

@@ -371,7 +371,5 @@ async def test_names_from_the_server_never_become_paths(
 async def test_capabilities_name_models_and_version(server: ComfyServer, engine: ComfyEngine) -> None:
     capabilities = await engine.capabilities()
 
-    assert capabilities.accepts_graphs
     assert capabilities.version == "0.3.64"
     assert capabilities.models["checkpoints"] == ("random_sd15_fp16.safetensors",)
-    assert capabilities.max_input_bytes == 104857600
