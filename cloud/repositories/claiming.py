@@ -16,10 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from cloud.repositories.holding import RUNNING, in_states
 from cloud.repositories.lanes import IN_LANE
 from cloud.repositories.now import LATER
 from cloud.repositories.servers import FARES_WELL
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.job import JOBS
 from cloud.tables.server import SERVERS
 from shared.jobs.state import JobState, may_become

@@ -23,11 +23,12 @@ from cloud.repositories.attempt import (
     Workplace,
 )
 from cloud.repositories.claiming import CLAIM, CLAIM_FOR_SERVER, CLAIM_LEFT, CLAIM_MORE
-from cloud.repositories.holding import HELD_COLUMNS, LANE_COLUMNS, RUNNING, Holding, in_states
+from cloud.repositories.holding import HELD_COLUMNS, Holding
 from cloud.repositories.jobs import Origin, inputs_of
-from cloud.repositories.lanes import Lane, lane_values
+from cloud.repositories.lanes import LANE_COLUMNS, Lane, lane_of, lane_values
 from cloud.repositories.now import NOW, SEEN_SINCE, Clock
 from cloud.repositories.servers import SEEN_LATELY
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, LANES, OUTPUTS
 from shared.errors import JsonValue
@@ -83,7 +84,7 @@ class ClaimRows:
         ref = AttemptRef(row.id, row.attempt)
         return Claim(
             ref=ref,
-            lane=_lane(row),
+            lane=lane_of(row),
             preset_version=row.preset_version,
             preset_digest=row.preset_digest,
             values=row._mapping["values"],
@@ -99,7 +100,7 @@ class ClaimRows:
         rows = self._connection.execute(
             _SUSPECTS, {"suspect_pools": list(pools), **self._clock.stamps_since(waited)}
         )
-        return tuple(_lane(row) for row in rows)
+        return tuple(lane_of(row) for row in rows)
 
     def at_work(self, account_id: str) -> tuple[str, int]:
         """The account's plan and how many of its jobs are at work, asked by whoever has just claimed one:
@@ -358,14 +359,10 @@ class ClaimRows:
         return found
 
 
-def _lane(row: Any) -> Lane:
-    return Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-
-
 def _held(ref: AttemptRef, row: Any) -> Held:
     return Held(
         ref,
-        _lane(row),
+        lane_of(row),
         cancel_requested=row.cancel_requested_at is not None,
         price=row.price,
         batch_id=row.batch_id,

@@ -1,14 +1,14 @@
 """Files that jobs wait for: fetched one by one, and with the last of them the job enters its lane."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_, update
 
 from cloud.repositories.fair_share import fair_share
 from cloud.repositories.jobs import InputUrl, NewJob
-from cloud.repositories.lanes import Lane, LaneRows
+from cloud.repositories.lanes import LANE_COLUMNS, LaneRows, lane_of
 from cloud.repositories.now import NOW, Clock
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.input_fetch import INPUT_FETCHES
@@ -106,12 +106,11 @@ class FetchRows:
 
     def enter(self, fetch: Fetch) -> None:
         """All files of its job are here, which the caller has locked."""
-        row = self._connection.execute(
-            select(_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models).where(_J.id == fetch.job_id)
-        ).one()
+        row = self._connection.execute(select(*LANE_COLUMNS).where(_J.id == fetch.job_id)).one()
         self._connection.execute(update(JOBS).where(_J.id == fetch.job_id).values(pool=fetch.pool))
-        self._lanes.leave(Lane(*row))
-        self._lanes.enter(Lane(fetch.pool, *row[1:]))
+        lane = lane_of(row)
+        self._lanes.leave(lane)
+        self._lanes.enter(replace(lane, pool=fetch.pool))
 
     def forget_ended(self) -> int:
         """Those whose job no longer waits."""

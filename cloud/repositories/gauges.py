@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, func, select
 
 from cloud.repositories.now import Clock
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.event import EVENTS
 from cloud.tables.job import JOBS, LANES
 from cloud.tables.server import SERVERS
 from cloud.tables.webhook import WEBHOOK_DELIVERIES
 from shared.api.servers import BreakerState
-from shared.jobs.state import JobState
 
 __all__ = ["GaugeRows", "Gauges", "Lag", "ServerGauge", "WaitingGauge"]
 
@@ -19,7 +19,6 @@ _J = JOBS.c
 _L = LANES.c
 _S = SERVERS.c
 _D = WEBHOOK_DELIVERIES.c
-_RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +85,12 @@ class GaugeRows:
 
     def _running(self) -> tuple[tuple[str, int], ...]:
         rows = self._connection.execute(
-            select(_J.pool, func.count()).where(_J.state.in_(_RUNNING)).group_by(_J.pool)
+            select(_J.pool, func.count()).where(in_states(RUNNING)).group_by(_J.pool)
         )
         return tuple((pool, count) for pool, count in rows)
 
     def _servers(self, now: datetime) -> tuple[ServerGauge, ...]:
-        at_work = and_(_J.server == _S.name, _J.state.in_(_RUNNING))
+        at_work = and_(_J.server == _S.name, in_states(RUNNING))
         rows = self._connection.execute(
             select(_S.name, _S.breaker, _S.lead_until, func.count(_J.id), func.count(_J.started_at))
             .join_from(SERVERS, JOBS, at_work, isouter=True)

@@ -20,7 +20,6 @@ from sqlalchemy import (
     cast,
     column,
     func,
-    literal_column,
     select,
     update,
 )
@@ -28,13 +27,15 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 from sqlalchemy.types import TypeEngine
 
+from cloud.repositories.lanes import LANE_COLUMNS
 from cloud.repositories.now import LATER, NOW
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.job import ATTEMPTS, JOBS
 from cloud.tables.server import SERVERS
 from shared.jobs.events import StageName
 from shared.jobs.state import JobState, may_become
 
-__all__ = ["HELD_COLUMNS", "LANE_COLUMNS", "RUNNING", "Holding", "in_states"]
+__all__ = ["HELD_COLUMNS", "Holding"]
 
 _J = JOBS.c
 _A = ATTEMPTS.c
@@ -50,14 +51,7 @@ _GIVEN: dict[str, type[TypeEngine[Any]]] = {
     "failure_message": String,
     "failure_retryable": Boolean,
 }
-LANE_COLUMNS = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
 HELD_COLUMNS = (_J.cancel_requested_at, _J.hand_back_at, _J.price, _J.batch_id, _J.started_at)
-RUNNING = (JobState.PROCESSING, JobState.SAVING)
-
-
-def in_states(states: Collection[JobState], state: ColumnElement[str] = _J.state) -> ColumnElement[bool]:
-    """Written out: the indexes are of jobs in some states only, and there is nothing to expand."""
-    return state.in_([literal_column(f"'{state}'", String) for state in sorted(states)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Row,
     and_,
     bindparam,
     delete,
@@ -21,23 +22,28 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from cloud.repositories.now import NOW, Clock
+from cloud.repositories.states import RUNNING, in_states
 from cloud.repositories.upsert import Insert, insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import JOBS, LANES
+from shared.jobs.state import JobState
 
 __all__ = [
     "IN_LANE",
+    "LANE_COLUMNS",
     "Backlog",
     "Lane",
     "LaneHead",
     "LaneRows",
     "in_lane",
+    "lane_of",
     "lane_values",
     "new_lane_row",
 ]
 
 _L = LANES.c
 _KEY = ("pool", "priority", "account_id", "preset_id", "models")
+LANE_COLUMNS = tuple(JOBS.c[name] for name in _KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +98,21 @@ class LaneRows:
         counts = self._connection.execute(_AT_WORK)
         return Backlog(
             lanes=tuple(
-                LaneHead(
-                    row.pool,
-                    row.priority,
-                    row.account_id,
-                    row.preset_id,
-                    row.models,
-                    oldest_at=row.oldest_at,
-                    waiting=row.waiting,
-                )
-                for row in rows
+                LaneHead(*_key_of(row), oldest_at=row.oldest_at, waiting=row.waiting) for row in rows
             ),
             running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
             served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
             plans={row.account_id: row.plan for row in rows},
         )
+
+
+def lane_of(row: Row[Any]) -> Lane:
+    """Of a row with LANE_COLUMNS."""
+    return Lane(*_key_of(row))
+
+
+def _key_of(row: Row[Any]) -> tuple[str, int, str, str, str]:
+    return row.pool, row.priority, row.account_id, row.preset_id, row.models
 
 
 def new_lane_row(lane: Lane, count: int) -> dict[str, object]:
@@ -138,7 +144,7 @@ def lane_values(lane: Lane) -> dict[str, object]:
 def in_lane(lane: Lane) -> ColumnElement[bool]:
     """Of jobs: those that wait in this lane."""
     same = (JOBS.c[name] == value for name, value in zip(_KEY, lane_values(lane).values(), strict=True))
-    return and_(*same, JOBS.c.state == "queued")
+    return and_(*same, JOBS.c.state == JobState.QUEUED)
 
 
 def _is_lane(columns: ReadOnlyColumnCollection[str, Column[Any]]) -> ColumnElement[bool]:
@@ -151,12 +157,8 @@ _HEADS = (
     .join(ACCOUNTS, ACCOUNTS.c.id == _L.account_id)
     .where(_L.pool.in_(bindparam("pools", expanding=True)))
 )
-_AT_WORK = (
-    select(JOBS.c.account_id, func.count())
-    .where(JOBS.c.state.in_(("processing", "saving")))
-    .group_by(JOBS.c.account_id)
-)
-IN_LANE = and_(_is_lane(JOBS.c), JOBS.c.state == "queued")
+_AT_WORK = select(JOBS.c.account_id, func.count()).where(in_states(RUNNING)).group_by(JOBS.c.account_id)
+IN_LANE = and_(_is_lane(JOBS.c), JOBS.c.state == JobState.QUEUED)
 _OLDEST = select(JOBS.c.queued_at).where(IN_LANE).order_by(JOBS.c.queued_at, JOBS.c.number).limit(1)
 _LEAVE = (
     update(LANES)

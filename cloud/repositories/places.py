@@ -5,7 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, or_, select
 
-from cloud.repositories.lanes import Lane, in_lane
+from cloud.repositories.lanes import Lane, in_lane, lane_of
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS
 from shared.api.accounts import Plan
@@ -15,7 +16,6 @@ __all__ = ["JobPlace", "PlaceRows"]
 
 _J = JOBS.c
 _A = ATTEMPTS.c
-_RUNNING = (JobState.PROCESSING, JobState.SAVING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class PlaceRows:
         ).one_or_none()
         if row is None:
             return None
-        lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
+        lane = lane_of(row)
         return JobPlace(
             job_id=row.id,
             lane=lane,
@@ -71,7 +71,7 @@ class PlaceRows:
         return int(self._connection.execute(select(func.count()).where(in_lane(lane), before)).scalar_one())
 
     def _at_work(self, account_id: str) -> int:
-        found = select(func.count()).where(_J.account_id == account_id, _J.state.in_(_RUNNING))
+        found = select(func.count()).where(_J.account_id == account_id, in_states(RUNNING))
         return int(self._connection.execute(found).scalar_one())
 
     def _last_end(self, job_id: str) -> str | None:

@@ -7,9 +7,10 @@ from datetime import timedelta
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from cloud.repositories.attempt import AttemptEnd, AttemptRef
-from cloud.repositories.lanes import Backlog, Lane
+from cloud.repositories.lanes import LANE_COLUMNS, Backlog, Lane, lane_of
 from cloud.repositories.now import Clock
 from cloud.repositories.servers import ServerRecord, ServerRows
+from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.job import ATTEMPTS, JOBS
 from shared.jobs.state import JobState
 
@@ -17,8 +18,7 @@ __all__ = ["Behind", "Scene", "Standing", "StandingRows"]
 
 _J = JOBS.c
 _A = ATTEMPTS.c
-_RUNNING = (JobState.PROCESSING, JobState.SAVING)
-_OPEN = (JobState.QUEUED, *_RUNNING)
+_OPEN = (JobState.QUEUED, *RUNNING)
 _WITHOUT_AN_END = (AttemptEnd.BROKEN_OFF, AttemptEnd.LOST, AttemptEnd.RELEASED)
 _ONLY_WAITS = and_(
     _J.state == JobState.PROCESSING,
@@ -63,14 +63,14 @@ class StandingRows:
         self._servers = servers
 
     def jobs_at(self, server: str) -> int:
-        found = select(func.count()).where(_J.server == server, _J.state.in_(_RUNNING))
+        found = select(func.count()).where(_J.server == server, in_states(RUNNING))
         return int(self._connection.execute(found).scalar_one())
 
     def of_pools(self, pools: Collection[str]) -> tuple[Standing, ...]:
         """By name."""
         counted = self._connection.execute(
             select(_J.server, func.count())
-            .where(_J.state.in_(_RUNNING), _J.server.is_not(None))
+            .where(in_states(RUNNING), _J.server.is_not(None))
             .group_by(_J.server)
         )
         counts: dict[str, int] = {server: count for server, count in counted}  # noqa: C416 - no pairs
@@ -81,10 +81,10 @@ class StandingRows:
         """What waits behind something at other servers, and nobody has asked for yet; the oldest first."""
         ahead = JOBS.alias("ahead")
         has_begun = exists().where(
-            ahead.c.server == _J.server, ahead.c.state.in_(_RUNNING), ahead.c.started_at.is_not(None)
+            ahead.c.server == _J.server, in_states(RUNNING, ahead.c.state), ahead.c.started_at.is_not(None)
         )
         rows = self._connection.execute(
-            select(_J.id, _J.attempt, _J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
+            select(_J.id, _J.attempt, *LANE_COLUMNS)
             .where(
                 _J.pool.in_(pools),
                 _J.server != server,
@@ -94,13 +94,7 @@ class StandingRows:
             )
             .order_by(_J.queued_at, _J.number)
         )
-        return tuple(
-            Behind(
-                AttemptRef(row.id, row.attempt),
-                Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models),
-            )
-            for row in rows
-        )
+        return tuple(Behind(AttemptRef(row.id, row.attempt), lane_of(row)) for row in rows)
 
     def ask_back(self, ref: AttemptRef) -> bool:
         """False if it has begun meanwhile, or another was quicker to ask."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
 
-from cloud.repositories.lanes import Lane, LaneRows, in_lane
+from cloud.repositories.lanes import LANE_COLUMNS, Lane, LaneRows, in_lane, lane_of
 from cloud.repositories.now import Clock
 from cloud.tables.job import JOBS
 from shared.jobs.state import JobState
@@ -70,7 +70,7 @@ class WaitingRows:
             update(JOBS)
             .where(_J.state == JobState.QUEUED, *which)
             .values(state=state, finished_at=self._clock.now(), **values)
-            .returning(_J.id, _J.attempt, _J.price, _J.batch_id, *_LANE)
+            .returning(_J.id, _J.attempt, _J.price, _J.batch_id, *LANE_COLUMNS)
         ).all()
         ended = tuple(sorted(map(_ended, rows), key=_account_first))
         for lane, count in sorted(Counter(job.lane for job in ended).items(), key=repr):
@@ -78,12 +78,8 @@ class WaitingRows:
         return ended
 
 
-_LANE = (_J.pool, _J.priority, _J.account_id, _J.preset_id, _J.models)
-
-
 def _ended(row: Row[Any]) -> EndedJob:
-    lane = Lane(row.pool, row.priority, row.account_id, row.preset_id, row.models)
-    return EndedJob(row.id, row.attempt, lane, row.price, row.batch_id)
+    return EndedJob(row.id, row.attempt, lane_of(row), row.price, row.batch_id)
 
 
 def _account_first(job: EndedJob) -> tuple[str, str, str]:
