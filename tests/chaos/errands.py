@@ -176,14 +176,24 @@ def _taken_from_a_disabled_server(scene: Scene) -> None:
 def _asked_back_by_an_idle_server(scene: Scene) -> None:
     """One runs, one waits behind it, and then another server may take it."""
     scene.hold()
-    jobs = [scene.box.submit("portrait-pro", values=FEW) for _ in range(2)]
-    scene.box.until(jobs[1], lambda job: job["attempt"] > 0)
+    jobs = [_given_to_the_gpu(scene) for _ in range(2)]
     scene.arm()
     scene.set_state(scene.spare, "active")
     scene.box.until_hit()
     scene.hold(on=False)
     for job_id in jobs:
         scene.ends(job_id, "completed")
+
+
+def _given_to_the_gpu(scene: Scene) -> str:
+    """A worker that has not heard yet that the other one is disabled may give it that."""
+    server = "SELECT 1 FROM jobs j JOIN servers s ON s.name = j.server WHERE j.id = ? AND s.url = ?"
+    while True:
+        job_id = scene.box.submit("portrait-pro", values=FEW)
+        job = scene.box.until(job_id, lambda job: job["attempt"] > 0)
+        if job["state"] not in ENDS and scene.box.query(server, job_id, scene.gpu.url):
+            return job_id
+        scene.box.end_of(job_id)
 
 
 def _hung(scene: Scene) -> None:
