@@ -7,7 +7,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from cloud.clients.rate_counter import LocalRateCounter
-from cloud.factory import ProcessContext
+from cloud.context import ProcessContext
 from cloud.middleware.client_address import ClientAddress
 from cloud.middleware.concurrency_limit import ConcurrencyLimit
 from cloud.middleware.edge import BodyLimit, Cors, HeadLimit, HostCheck, RequestIds, SecurityHeaders

@@ -7,7 +7,8 @@ from typing import TypeVar
 import typer
 
 from cloud.cli.opening import configure, ensure_migrated
-from cloud.factory import Factory, open_context
+from cloud.context import open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import newest_version
 from cloud.services.collection import Collection
 from cloud.settings import Settings

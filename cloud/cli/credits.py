@@ -6,7 +6,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from cloud.cli.opening import configure, with_context
-from cloud.factory import Factory, ProcessContext
+from cloud.context import ProcessContext
+from cloud.factory import Factory
 from cloud.repositories.credits import Balance
 
 __all__ = ["register"]

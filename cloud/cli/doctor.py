@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from cloud.cli.opening import configure
-from cloud.factory import Factory, open_context
+from cloud.context import open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import newest_version
 from cloud.services.checkup import Finding, Verdict
 from cloud.settings import Settings

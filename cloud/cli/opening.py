@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
+from cloud.context import ProcessContext, open_context, open_database
 from cloud.errors import BadSettings
-from cloud.factory import ProcessContext, open_context, open_database
 from cloud.migrations.upgrade import migrate_postgres, migrate_sqlite, newest_version
 from cloud.repositories.database import Database
 from cloud.repositories.schema import can_serve

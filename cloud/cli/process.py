@@ -14,7 +14,8 @@ import typer
 
 from cloud.cli.server import ApiServer
 from cloud.clients.telemetry import telemetry
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import newest_version
 from cloud.settings import Settings
 from cloud.tasks.housekeeping import keep_house

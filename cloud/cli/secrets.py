@@ -4,7 +4,8 @@ import typer
 from cryptography.fernet import Fernet
 
 from cloud.cli.opening import configure, with_context
-from cloud.factory import Factory, ProcessContext
+from cloud.context import ProcessContext
+from cloud.factory import Factory
 from cloud.services.callers import COMMAND_LINE
 
 __all__ = ["register"]

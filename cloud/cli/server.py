@@ -9,8 +9,8 @@ import uvicorn
 
 from cloud.cli.http_connection import HttpConnection
 from cloud.cli.socket_connection import SocketConnection
+from cloud.context import ProcessContext
 from cloud.errors import BadSettings
-from cloud.factory import ProcessContext
 from cloud.main import asgi_app, operations_app
 
 __all__ = ["ApiServer", "listening_socket"]

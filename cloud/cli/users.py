@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from cloud.cli.opening import configure, with_context, with_database
-from cloud.factory import Factory, ProcessContext
+from cloud.context import ProcessContext
+from cloud.factory import Factory
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.users import Users
 from shared.api.accounts import Plan

@@ -6,7 +6,8 @@ wait for, taking jobs back from the dead, therefore has a timer in every process
 
 import asyncio
 
-from cloud.factory import Factory, ProcessContext
+from cloud.context import ProcessContext
+from cloud.factory import Factory
 from cloud.tasks.arq_worker import run_on_arq
 from cloud.tasks.chore import Chore
 from cloud.tasks.timers import run_on_timers

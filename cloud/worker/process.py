@@ -13,7 +13,8 @@ from cloud.clients.blob import BlobStore
 from cloud.clients.broadcast import Broadcast, Message
 from cloud.clients.queue import Queue
 from cloud.clients.restart_hook import RestartHook
-from cloud.factory import Factory, ProcessContext
+from cloud.context import ProcessContext
+from cloud.factory import Factory
 from cloud.repositories.attempt import Claim
 from cloud.services.attempts import AttemptRules, Attempts
 from cloud.services.leading import Leading

@@ -20,7 +20,7 @@ MAY_IMPORT_LATE = (
     "desktop/runtime/",
     "desktop/cli/",
     "cloud/cli/",
-    "cloud/factory.py",
+    "cloud/context.py",
 )
 
 # The process entries, the task wrapper, the async-to-Qt bridge, the job runner, and the two writer

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import migrate_postgres, newest_version
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.services.callers import Scope

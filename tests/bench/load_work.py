@@ -16,7 +16,8 @@ import asyncpg
 from redis.asyncio import Redis
 
 from cloud.clients.blob import artifact_key
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import migrate_postgres, newest_version
 from cloud.repositories.artifacts import ArtifactFacts
 from cloud.services.callers import Caller, Scope

@@ -12,7 +12,8 @@ import httpx
 from PIL import Image
 
 from cloud.clients.blob import artifact_key
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.main import asgi_app
 from cloud.migrations.upgrade import newest_version
 from cloud.repositories.artifacts import ArtifactFacts

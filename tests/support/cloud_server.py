@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloud.cli.server import ApiServer, listening_socket
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import migrate_sqlite, newest_version
 from cloud.services.callers import Scope
 from cloud.settings import Settings

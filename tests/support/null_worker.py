@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import BinaryIO
 
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import newest_version
 from cloud.services.presets import BUILTIN_POOL
 from cloud.settings import load_settings

@@ -10,7 +10,8 @@ import pytest
 from arq.constants import in_progress_key_prefix
 from redis.asyncio import Redis
 
-from cloud.factory import Factory, ProcessContext, open_context
+from cloud.context import ProcessContext, open_context
+from cloud.factory import Factory
 from cloud.migrations.upgrade import newest_version
 from cloud.tasks.housekeeping import keep_house
 from shared.jobs.state import JobState
