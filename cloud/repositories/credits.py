@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
+    func,
     insert,
     literal,
     select,
@@ -218,6 +219,16 @@ class CreditRows:
             "note": note,
         }
         self._connection.execute(_ADD, row | self._clock.stamps)
+
+    def granted_by_plans(self, account_id: str, period: str) -> int:
+        """Operators only ever adjust a grant downwards."""
+        gained = select(func.coalesce(func.sum(_E.granted), 0)).where(
+            _E.account_id == account_id,
+            _E.period == period,
+            _E.kind.in_((EntryKind.GRANT, EntryKind.ADJUST)),
+            _E.granted > 0,
+        )
+        return int(self._connection.execute(gained).scalar_one())
 
     def behind(self, period: str, limit: int) -> tuple[tuple[str, Plan], ...]:
         """Accounts, with their plans, whose balance is that of an earlier period."""

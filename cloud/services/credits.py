@@ -152,9 +152,11 @@ class Credits:
         return total
 
     def change_plan(self, unit: Unit, account_id: str, old: Plan, new: Plan) -> None:
-        """A larger plan's grant counts at once, by what it is larger; a smaller one's from next month."""
+        """A larger plan's grant counts at once, by what it is larger than all that plans have granted this
+        month; a smaller one's from next month."""
         balance = self._begun(unit, account_id, old)
-        more = entitlements_of(new).credits_per_month - entitlements_of(old).credits_per_month
+        granted = unit.credits.granted_by_plans(account_id, balance.period)
+        more = entitlements_of(new).credits_per_month - granted
         if more > 0:
             unit.credits.change(account_id, granted=more)
             unit.credits.add(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from cloud.errors import Conflict, InvalidRequest, NeedsCredits, PlanLimit
 from cloud.repositories.credits import Balance, Reserve
 from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
 from cloud.services.callers import Caller, Scope
 from cloud.services.credits import Credits, settle, shares
 from cloud.services.periods import period_end, period_of
@@ -225,6 +227,18 @@ async def test_larger_plan_grants_the_difference_at_once(till: Till) -> None:
         lambda unit: till.credits.change_plan(unit, till.caller.account_id, Plan.CREATOR, Plan.FREE)
     )
     assert await till.parts() == (creator - 10, 0, 10)
+    assert await till.sums() == await till.parts()
+
+
+async def test_plans_that_go_to_and_fro_grant_no_more_than_the_largest(till: Till) -> None:
+    def to(old: Plan, new: Plan) -> Callable[[Unit], None]:
+        return lambda unit: till.credits.change_plan(unit, till.caller.account_id, old, new)
+
+    for _ in range(3):
+        await till.database.write(to(Plan.FREE, Plan.CREATOR))
+        await till.database.write(to(Plan.CREATOR, Plan.FREE))
+    await till.database.write(to(Plan.FREE, Plan.STUDIO))
+    assert (await till.balance()).granted == entitlements_of(Plan.STUDIO).credits_per_month
     assert await till.sums() == await till.parts()
 
 
