@@ -11,6 +11,7 @@ from shared.jobs.events import (
     Failed,
     JobEvent,
     Output,
+    Preview,
     Progress,
     Stage,
     StageName,
@@ -42,6 +43,8 @@ class Seen:
                 if (event.attempt, event.name) == (self.attempt, self.stage):
                     return False
                 self.stage = event.name
+            case Progress() | Preview() if event.attempt != self.attempt:
+                return False  # it came by a shorter way than the start of its attempt
             case Progress():
                 if event.fraction < self.fraction:
                     return False

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -123,6 +123,14 @@ async def test_the_socket_tells_everything() -> None:
     async with _serving(cloud) as client:
         assert await _all(client) == [QUEUED, STARTED, _progress(0.5), DONE]
     assert cloud.asked == ["/api/v1/jobs/job/events"]
+
+
+async def test_progress_is_told_of_an_attempt_that_has_started() -> None:
+    early, again = _progress(0.2), replace(STARTED, attempt=2)
+    late = replace(_progress(0.9), attempt=1)
+    frames = [_frame(event) for event in (QUEUED, early, STARTED, _progress(0.4), again, late, DONE)]
+    async with _serving(_Cloud(sockets=[_sends(*frames)])) as client:
+        assert await _all(client) == [QUEUED, STARTED, _progress(0.4), again, DONE]
 
 
 async def test_a_socket_that_breaks_is_taken_up_where_it_broke() -> None:
