@@ -8,10 +8,13 @@ from cloud.services.accounts import Accounts
 from cloud.services.admission import Admission
 from cloud.services.arrivals import Arrivals
 from cloud.services.artifacts import Artifacts
-from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.attempt_ends import AttemptEnds
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Attempts
 from cloud.services.batches import Batches
 from cloud.services.breaker import BreakerRules
 from cloud.services.checkup import Checkup
+from cloud.services.claiming import Claiming
 from cloud.services.collection import Collection, CollectionRules
 from cloud.services.credit_audit import CreditAudit
 from cloud.services.credits import Credits
@@ -33,6 +36,7 @@ from cloud.services.placing import Placing
 from cloud.services.presets import Presets
 from cloud.services.publisher import EventPublisher
 from cloud.services.quotes import Quotes
+from cloud.services.reaping import Reaping
 from cloud.services.recipes import Recipes
 from cloud.services.retention import Retention
 from cloud.services.run_files import RunFiles
@@ -88,9 +92,8 @@ class Factory:
         return Attempts(
             database=self._context.database,
             queue=self._context.queue,
-            endings=self._endings(),
-            rules=self.attempt_rules(),
-            presets=self._context.presets,
+            ends=self._attempt_ends(),
+            lease=self.attempt_rules().lease,
             utcnow=self._context.utcnow,
         )
 
@@ -119,6 +122,11 @@ class Factory:
             schema_version=self._context.schema_version,
             has_redis=self._context.redis is not None,
             utcnow=self._context.utcnow,
+        )
+
+    def claiming(self) -> Claiming:
+        return Claiming(
+            database=self._context.database, queue=self._context.queue, lease=self.attempt_rules().lease
         )
 
     def credits(self) -> Credits:
@@ -230,6 +238,9 @@ class Factory:
             queue=self._context.queue,
         )
 
+    def reaping(self) -> Reaping:
+        return Reaping(database=self._context.database, queue=self._context.queue, ends=self._attempt_ends())
+
     def recipes(self) -> Recipes:
         return Recipes(database=self._context.database)
 
@@ -298,6 +309,14 @@ class Factory:
             database=self._context.database,
             queue=self._context.queue,
             credits=self.credits(),
+            utcnow=self._context.utcnow,
+        )
+
+    def _attempt_ends(self) -> AttemptEnds:
+        return AttemptEnds(
+            endings=self._endings(),
+            rules=self.attempt_rules(),
+            presets=self._context.presets,
             utcnow=self._context.utcnow,
         )
 

@@ -56,7 +56,7 @@ async def run_process(settings: Settings, parts: Parts) -> None:
             await Factory(context).leading().begin_alone()
             await Factory(context).input_fetcher().begin_alone()
             await Factory(context).webhook_sender().begin_alone()
-            await Factory(context).attempts().reap_all()
+            await Factory(context).reaping().reap_all()
         _spare_the_collector()
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(Factory(context).publisher().run(), name="publisher")]

@@ -12,7 +12,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.leads import Leads
 from cloud.repositories.servers import ServerFacts, ServerRecord, Switch
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.breaker import BreakerRules, after_answer, after_failure, after_success, opened
 from shared.api.servers import BreakerState
 from shared.engines.base import Capabilities, Ticket

@@ -23,10 +23,10 @@ _SWEEP_EVERY_S = 24 * 3600.0
 
 
 def _reaping(context: ProcessContext) -> Chore:
-    attempts = Factory(context).attempts()
+    reaping = Factory(context).reaping()
 
     async def reap() -> int:
-        count = await attempts.reap()
+        count = await reaping.reap()
         context.metrics.leases_lost(count)
         return count
 

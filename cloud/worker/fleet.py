@@ -14,7 +14,7 @@ from cloud.clients.queue import Bell, Queue
 from cloud.clients.restart_hook import RestartHook
 from cloud.clients.telemetry import report
 from cloud.repositories.servers import ServerRecord
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.leading import Leading
 from cloud.worker.lane_worker import LaneWorker
 from cloud.worker.seat import Seat

@@ -14,7 +14,9 @@ from cloud.errors import Fenced
 from cloud.repositories.attempt import Claim
 from cloud.repositories.lanes import Backlog, Lane, LaneHead
 from cloud.repositories.standing import Scene
-from cloud.services.attempts import AttemptRules, Attempts, Order
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Attempts, Order
+from cloud.services.claiming import Claiming
 from cloud.services.leases import LeaseLost, under_lease
 from cloud.services.residency import alike_to
 from cloud.services.waiting import Waiting
@@ -54,6 +56,7 @@ class LaneWorker:
         seat: Seat,
         watch: Watch,
         runner: AttemptRunner,
+        claiming: Claiming,
         attempts: Attempts,
         waiting: Waiting,
         solitude: Solitude,
@@ -68,6 +71,7 @@ class LaneWorker:
         self._seat = seat
         self._watch = watch
         self._runner = runner
+        self._claiming = claiming
         self._attempts = attempts
         self._waiting = waiting
         self._solitude = solitude
@@ -140,7 +144,7 @@ class LaneWorker:
         if not lanes or not self._solitude.is_there:
             return None
         for lane in lanes:
-            claim = await self._attempts.claim(lane, worker=self._name, server=self._seat.server)
+            claim = await self._claiming.claim(lane, worker=self._name, server=self._seat.server)
             if claim is not None:
                 return claim
         self._solitude.declined(self._seat.name)
@@ -170,13 +174,13 @@ class LaneWorker:
         """Raises EngineUnavailable while nothing can be run here, and the database's troubles."""
         server = self._seat.server
         if server is None:
-            return await self._look_through(await self._attempts.backlog(self._seat.pools), 1, room=room)
-        left = await self._attempts.claim_left(server, worker=self._name)
+            return await self._look_through(await self._claiming.backlog(self._seat.pools), 1, room=room)
+        left = await self._claiming.claim_left(server, worker=self._name)
         if left is not None:
             return _Look((left,), more=True)
         if len(self._running) >= self._watch.room:
             return _Look()
-        scene = await self._attempts.scene(self._seat.pools)
+        scene = await self._claiming.scene(self._seat.pools)
         mine = next((standing.jobs for standing in scene.servers if standing.server.name == server), 0)
         if max(mine, len(self._running)) >= self._watch.room:
             return _Look()
@@ -225,7 +229,7 @@ class LaneWorker:
             if lane is None:
                 return _Look()
             most = how_many(lane, replace(backlog, lanes=lanes), room=room)
-            claims = await self._attempts.claim_some(lane, most, worker=self._name, server=self._seat.server)
+            claims = await self._claiming.claim_some(lane, most, worker=self._name, server=self._seat.server)
             if claims:
                 return _Look(claims, more=sum(lane.waiting for lane in lanes) > len(claims))
             lanes = tuple(other for other in lanes if other is not lane)
@@ -236,7 +240,7 @@ class LaneWorker:
         if all(standing.jobs <= standing.server.capacity for standing in scene.servers):
             return
         capabilities = await self._watch.capabilities()
-        asked = await self._attempts.ask_back(
+        asked = await self._claiming.ask_back(
             self._seat.pools, server, lambda lane: self._can_run(lane, capabilities)
         )
         if asked is not None:

@@ -16,7 +16,9 @@ from cloud.clients.restart_hook import RestartHook
 from cloud.context import ProcessContext
 from cloud.factory import Factory
 from cloud.repositories.attempt import Claim
-from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Attempts
+from cloud.services.claiming import Claiming
 from cloud.services.leading import Leading
 from cloud.services.waiting import Waiting
 from cloud.worker.clerk import Clerk
@@ -50,6 +52,7 @@ async def work(context: ProcessContext, *, stop: asyncio.Event, hurry: asyncio.E
         await run_worker(
             name=worker_name(),
             seats=seats,
+            claiming=factory.claiming(),
             attempts=factory.attempts(),
             waiting=factory.waiting(),
             leading=factory.leading(),
@@ -73,6 +76,7 @@ async def run_worker(
     *,
     name: str,
     seats: Sequence[Seat],
+    claiming: Claiming,
     attempts: Attempts,
     waiting: Waiting,
     leading: Leading,
@@ -93,7 +97,7 @@ async def run_worker(
     """Returns once `stop` is set and every attempt has ended or was given back."""
     tell = partial(_tell, broadcast)
     clerk = Clerk(attempts)
-    solitude = Solitude(attempts=attempts, lease_s=rules.lease.total_seconds())
+    solitude = Solitude(claiming=claiming, lease_s=rules.lease.total_seconds())
 
     def lane_worker(seat: Seat, watch: Watch, seat_grace_s: float) -> LaneWorker:
         runner = AttemptRunner(
@@ -109,6 +113,7 @@ async def run_worker(
             seat=seat,
             watch=watch,
             runner=runner,
+            claiming=claiming,
             attempts=attempts,
             waiting=waiting,
             solitude=solitude,

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from time import monotonic
 
 from cloud.repositories.lanes import Lane
-from cloud.services.attempts import Attempts
+from cloud.services.claiming import Claiming
 
 __all__ = ["Solitude"]
 
@@ -19,8 +19,8 @@ _LOOKS_PER_LEASE = 4
 class Solitude:
     """One for all loops of a worker: what dies together is counted together."""
 
-    def __init__(self, *, attempts: Attempts, lease_s: float) -> None:
-        self._attempts = attempts
+    def __init__(self, *, claiming: Claiming, lease_s: float) -> None:
+        self._claiming = claiming
         self._every_s = lease_s / _LOOKS_PER_LEASE
         self._patience_s = lease_s * random.uniform(1.0, 2.0)
         self._looked: dict[str, float] = {}
@@ -57,7 +57,7 @@ class Solitude:
         if self._looked.get(seat, 0.0) <= now:
             self._looked[seat] = now + self._every_s
             self._wanted.pop(seat, None)
-            found = await self._attempts.suspects(pools, waited_s=self._patience_s)
+            found = await self._claiming.suspects(pools, waited_s=self._patience_s)
             wanted = await runnable(found) if found else ()
             if wanted:
                 self._wanted[seat] = wanted

@@ -18,8 +18,8 @@ from cloud.migrations.upgrade import migrate_postgres
 from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules, Attempts
-from cloud.services.endings import Endings
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.claiming import Claiming
 from cloud.worker.choose import choose_lane
 from shared.api.jobs import JobInput, JobRequest
 from shared.files import digest_file
@@ -27,7 +27,6 @@ from shared.ids import new_id
 from shared.presets.bundle import shipped_presets_folder
 from shared.sdk.blocking_client import BlockingCloudClient
 from tests.bench.figure import Figure
-from tests.cloud.services.desk import utcnow
 from tests.support.cloud_processes import CloudProcesses
 from tests.support.comfy_process import comfy_process
 from tests.support.fleet_simulation import Arrival, simulated
@@ -106,21 +105,14 @@ async def _grown(database: PostgresDatabase) -> list[Figure]:
 
 
 async def _claims_ms(database: PostgresDatabase) -> float:
-    attempts = Attempts(
-        database=database,
-        queue=LocalQueue(),
-        endings=Endings(),
-        rules=AttemptRules(),
-        presets={},
-        utcnow=utcnow,
-    )
+    claiming = Claiming(database=database, queue=LocalQueue(), lease=AttemptRules().lease)
     taken = []
     for _ in range(_CLAIMS):
         begun = time.perf_counter()
-        scene = await attempts.scene(["comfy"])
+        scene = await claiming.scene(["comfy"])
         lane = choose_lane(scene.backlog)
         assert lane is not None
-        claim = await attempts.claim(lane, worker="bench", server="one")
+        claim = await claiming.claim(lane, worker="bench", server="one")
         taken.append((time.perf_counter() - begun) * 1000)
         assert claim is not None
         ref, waits = claim.ref, claim.lane

@@ -115,9 +115,9 @@ MUTANTS = (
     ),
     Mutant(
         "reaper retries a cancelled job",
-        "cloud/services/attempts.py",
+        "cloud/services/attempt_ends.py",
         """        if held.cancel_requested:
-            self._cancel(unit, ref, how)
+            self.cancel(unit, ref, how=how)
         elif crashes""",
         """        if crashes""",
         (f"{_SERVICES}/test_attempts.py::test_job_no_longer_wanted_is_not_tried_again",),
@@ -162,21 +162,21 @@ MUTANTS = (
     ),
     Mutant(
         "poison without an end",
-        "cloud/services/attempts.py",
+        "cloud/services/attempt_ends.py",
         "crashes is not None and crashes >= self._rules.max_crashes",
         "crashes is not None and crashes >= 1000 * self._rules.max_crashes",
         (f"{_SERVICES}/test_attempts.py::test_poison_is_failed_with_the_third_crash",),
     ),
     Mutant(
         "blame without proof",
-        "cloud/services/attempts.py",
+        "cloud/services/reaping.py",
         "counts = attempt.begun and attempt.suspects == 1",
         "counts = attempt.begun",
         (f"{_FAULTS}/test_blame.py::test_ambiguous_death_is_nobodys_fault",),
     ),
     Mutant(
         "taken back, and in no lane",
-        "cloud/services/attempts.py",
+        "cloud/services/attempt_ends.py",
         "            unit.lanes.enter(held.lane)\n",
         "",
         (f"{_SERVICES}/test_attempts.py::test_lane_counts_what_waits_and_since_when",),

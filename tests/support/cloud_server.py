@@ -107,6 +107,7 @@ class CloudServer:
             await run_worker(
                 name=worker_name(),
                 seats=[Seat(engine=engine, pools=frozenset({"builtin"}), runs_at_once=1)],
+                claiming=factory.claiming(),
                 attempts=factory.attempts(),
                 waiting=factory.waiting(),
                 leading=factory.leading(),

@@ -94,6 +94,7 @@ async def _worked(context: ProcessContext, stop: asyncio.Event) -> None:
     await run_worker(
         name=worker_name(),
         seats=[seat],
+        claiming=factory.claiming(),
         attempts=factory.attempts(),
         waiting=factory.waiting(),
         leading=factory.leading(),

@@ -12,14 +12,14 @@ async def test_ambiguous_death_is_nobodys_fault(database: Database) -> None:
     for _ in range(2):
         await desk.attempts.mark_running((await desk.claim("w0")).ref, engine="builtin")
     desk.let_leases_run_out()
-    assert await desk.attempts.reap() == 2
+    assert await desk.reaping.reap() == 2
 
     for worker, state in (("w1", JobState.QUEUED), ("w2", JobState.QUEUED), ("w3", JobState.FAILED)):
         claim = await desk.claim(worker)
         assert (claim.ref.job_id, claim.alone) == (first, True)
         await desk.attempts.mark_running(claim.ref, engine="builtin")
         desk.let_leases_run_out()
-        assert await desk.attempts.reap() == 1
+        assert await desk.reaping.reap() == 1
         assert (await desk.job(account, first)).state is state
     assert (await desk.job(account, first)).failure_code == "poison"
     assert (await desk.job(account, second)).state is JobState.QUEUED

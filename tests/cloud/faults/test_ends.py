@@ -39,7 +39,7 @@ async def test_zombie_leaves_no_outputs(desk: Desk) -> None:
     [job_id] = await desk.jobs(account)
     zombie = (await desk.claim("w1")).ref
     desk.let_leases_run_out()
-    await desk.attempts.reap()
+    await desk.reaping.reap()
     live = (await desk.claim("w2")).ref
     with pytest.raises(Fenced):
         await desk.attempts.complete(zombie, [PICTURE])

@@ -53,7 +53,7 @@ async def test_it_holds_up_the_reaper_for_a_moment_only(database: Database, data
     await desk.claim("dead")
     desk.let_leases_run_out()
     with _frozen_in_a_claim(database_url, Lane(POOL, 0, account, "noir")):
-        assert await desk.attempts.reap() == 1
+        assert await desk.reaping.reap() == 1
         [lane] = await desk.lanes()
         assert lane.waiting == 3
     assert {(await desk.job(account, job_id)).state for job_id in ids} == {JobState.QUEUED}

@@ -9,7 +9,7 @@ import pytest
 from cloud.clients.queue import Bell
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
 from tests.cloud.worker.shop import Shop

@@ -119,9 +119,9 @@ class _Storm:
             self._note(await self.client.call("POST", f"/batches/{self.chance.choice(self.batches)}/cancel"))
 
     async def work(self) -> None:
-        attempts = self.api.factory.attempts()
-        lanes = (await attempts.backlog(("builtin",))).lanes
-        claim = await attempts.claim(lanes[0], worker="w") if lanes else None
+        claiming, attempts = self.api.factory.claiming(), self.api.factory.attempts()
+        lanes = (await claiming.backlog(("builtin",))).lanes
+        claim = await claiming.claim(lanes[0], worker="w") if lanes else None
         if claim is None:
             return
         with contextlib.suppress(Fenced):
@@ -135,12 +135,12 @@ class _Storm:
                     await attempts.complete(claim.ref, [OUTPUT])
 
     async def reap(self) -> None:
-        await self.api.factory.attempts().reap()
+        await self.api.factory.reaping().reap()
         await self.api.factory.waiting().expire()
 
     async def finish(self) -> None:
         """Until nothing waits."""
-        while (await self.api.factory.attempts().backlog(("builtin",))).lanes:
+        while (await self.api.factory.claiming().backlog(("builtin",))).lanes:
             await self.work()
 
     def _note(self, answer: Any) -> None:

@@ -29,9 +29,9 @@ async def priced(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def _end(api: Api, *, completed: bool) -> None:
-    attempts = api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    claim = await attempts.claim(lane, worker="w")
+    claiming, attempts = api.factory.claiming(), api.factory.attempts()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    claim = await claiming.claim(lane, worker="w")
     assert claim is not None
     await attempts.begin_saving(claim.ref)
     if completed:
@@ -127,7 +127,7 @@ async def test_urgent_jobs_come_first(api: Api) -> None:
     studio = await api.client("s@example.com", plan=Plan.STUDIO)
     for priority in ("low", "normal", "high"):
         assert (await studio.submit(await studio.body(priority=priority))).status_code == 202
-    lanes = (await api.factory.attempts().backlog(("builtin",))).lanes
+    lanes = (await api.factory.claiming().backlog(("builtin",))).lanes
     assert sorted(lane.priority for lane in lanes) == [5, 10, 15]
 
 

@@ -38,9 +38,9 @@ async def _submit(client: Client, body: dict[str, Any], key: str | None = None) 
 
 
 async def _claim(api: Api) -> Claim:
-    attempts = api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    claim = await attempts.claim(lane, worker="w")
+    claiming = api.factory.claiming()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    claim = await claiming.claim(lane, worker="w")
     assert claim is not None
     return claim
 
@@ -177,7 +177,7 @@ async def test_cancelled_batch_ends_what_waits_and_asks_what_runs(priced: Api) -
     await priced.factory.attempts().cancelled(claim.ref)
     [end] = await _ends(priced, client)
     assert end["cancelled"] == 250
-    assert (await priced.factory.attempts().backlog(("builtin",))).lanes == ()
+    assert (await priced.factory.claiming().backlog(("builtin",))).lanes == ()
     assert (await client.call("GET", "/credits")).json()["reserved"] == 0
     assert await priced.factory.credit_audit().findings() == ()
     again = (await client.call("POST", f"/batches/{batch_id}/cancel")).json()

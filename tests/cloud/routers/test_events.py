@@ -90,9 +90,9 @@ async def test_socket_tells_as_it_happens(tmp_path: Path, database_url: str) -> 
         url = f"ws://{address}/api/v1/jobs/{job_id}/events"
         async with connect(url, additional_headers=headers) as socket:
             kinds = [type(parse_event(json.loads(await socket.recv())))]
-            attempts = api.factory.attempts()
-            [lane] = (await attempts.backlog(("builtin",))).lanes
-            claim = await attempts.claim(lane, worker="w")
+            claiming, attempts = api.factory.claiming(), api.factory.attempts()
+            [lane] = (await claiming.backlog(("builtin",))).lanes
+            claim = await claiming.claim(lane, worker="w")
             assert claim is not None
             await attempts.mark_running(claim.ref, engine="builtin")
             kinds.append(type(parse_event(json.loads(await socket.recv()))))

@@ -35,8 +35,8 @@ async def test_graph_is_taken_and_shown_as_one(api: Api) -> None:
     job = (await client.call("GET", f"/jobs/{accepted.json()['id']}")).json()
     assert (job["preset"], job["values"], job["price"]) == ("graph", {}, api.context.settings.graph_price)
     assert len(job["preset_version"]) == 16
-    [lane] = (await api.factory.attempts().backlog(("builtin",))).lanes
-    claim = await api.factory.attempts().claim(lane, worker="w")
+    [lane] = (await api.factory.claiming().backlog(("builtin",))).lanes
+    claim = await api.factory.claiming().claim(lane, worker="w")
     assert claim is not None
     assert claim.graph is not None
     assert '"filename_prefix":"safelight"' in claim.graph

@@ -149,9 +149,9 @@ async def test_waiting_job_is_cancelled_at_once_and_only_once(client: Client) ->
 
 async def test_running_job_is_asked_to_end(api: Api, client: Client) -> None:
     job_id = await client.job_id()
-    attempts = api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    assert await attempts.claim(lane, worker="w") is not None
+    claiming = api.factory.claiming()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    assert await claiming.claim(lane, worker="w") is not None
 
     job = (await client.call("POST", f"/jobs/{job_id}/cancel")).json()
     assert (job["state"], job["cancelling"]) == ("processing", True)

@@ -30,10 +30,10 @@ async def test_work_that_waits_runs_and_ends_is_counted(api: Api, client: Client
     await api.factory.servers().add(COMMAND_LINE, ServerRequest(url="http://gpu.example", name="gpu"))
     for _ in range(3):
         await client.job_id()
-    attempts = api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    first = await attempts.claim(lane, worker="w")
-    second = await attempts.claim(lane, worker="w")
+    claiming, attempts = api.factory.claiming(), api.factory.attempts()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    first = await claiming.claim(lane, worker="w")
+    second = await claiming.claim(lane, worker="w")
     assert first is not None
     assert second is not None
     await attempts.mark_running(first.ref, engine="builtin")

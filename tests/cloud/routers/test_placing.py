@@ -32,7 +32,7 @@ async def _body(client: Client, **more: Any) -> dict[str, Any]:
 
 
 async def _pools(api: Api) -> Mapping[str, int]:
-    lanes = await api.factory.attempts().backlog(("comfy", "big", "fast", "own"))
+    lanes = await api.factory.claiming().backlog(("comfy", "big", "fast", "own"))
     return {lane.pool: lane.waiting for lane in lanes.lanes}
 
 

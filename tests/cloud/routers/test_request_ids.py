@@ -10,9 +10,9 @@ async def test_job_keeps_the_id_of_the_request_that_submitted_it(api: Api, clien
     body = await client.body()
     answer = await client.call("POST", "/jobs", json=body, headers={"X-Request-ID": "studio-7"})
     assert answer.headers["X-Request-ID"] == "studio-7"
-    attempts = api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    claim = await attempts.claim(lane, worker="w")
+    claiming = api.factory.claiming()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    claim = await claiming.claim(lane, worker="w")
     assert claim is not None
     assert claim.origin.request_id == "studio-7"
     assert "request_id" not in structlog.contextvars.get_contextvars()

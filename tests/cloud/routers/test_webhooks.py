@@ -86,9 +86,9 @@ def _read(request: Request, secret: str) -> WebhookMessage:
 async def test_every_end_is_told_signed(hooks: Hooks) -> None:
     webhook, secret = await hooks.add()
     job = await hooks.client.job_id()
-    attempts = hooks.api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    claim = await attempts.claim(lane, worker="w")
+    claiming, attempts = hooks.api.factory.claiming(), hooks.api.factory.attempts()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    claim = await claiming.claim(lane, worker="w")
     assert claim is not None
     await attempts.begin_saving(claim.ref)
     await attempts.complete(claim.ref, [OUTPUT])

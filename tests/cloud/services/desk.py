@@ -11,8 +11,12 @@ from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane, LaneHead
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.attempt_ends import AttemptEnds
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Attempts
+from cloud.services.claiming import Claiming
 from cloud.services.endings import Endings
+from cloud.services.reaping import Reaping
 from shared.api.events import parse_event
 from shared.ids import new_id
 from shared.jobs.events import JobEvent, Output, OutputKind
@@ -52,11 +56,22 @@ class Desk:
         return Attempts(
             database=self.database,
             queue=self.queue,
-            endings=Endings(),
-            rules=self.rules,
-            presets=self.presets,
+            ends=self._ends,
+            lease=self.rules.lease,
             utcnow=utcnow,
         )
+
+    @property
+    def claiming(self) -> Claiming:
+        return Claiming(database=self.database, queue=self.queue, lease=self.rules.lease)
+
+    @property
+    def reaping(self) -> Reaping:
+        return Reaping(database=self.database, queue=self.queue, ends=self._ends)
+
+    @property
+    def _ends(self) -> AttemptEnds:
+        return AttemptEnds(endings=Endings(), rules=self.rules, presets=self.presets, utcnow=utcnow)
 
     async def account(self) -> str:
         account_id = new_id()
@@ -86,12 +101,12 @@ class Desk:
         return ids
 
     async def lanes(self) -> tuple[LaneHead, ...]:
-        return (await self.attempts.backlog((POOL,))).lanes
+        return (await self.claiming.backlog((POOL,))).lanes
 
     async def claim(self, worker: str = "w1") -> Claim:
         """The oldest job of the only lane."""
         [lane] = await self.lanes()
-        claim = await self.attempts.claim(lane, worker=worker)
+        claim = await self.claiming.claim(lane, worker=worker)
         assert claim is not None
         return claim
 

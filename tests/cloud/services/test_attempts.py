@@ -10,7 +10,8 @@ from cloud.clients.queue import Bell
 from cloud.errors import Fenced
 from cloud.repositories.attempt import AttemptRef, NewTicket
 from cloud.repositories.database import Database
-from cloud.services.attempts import AttemptRules, Made, Order, Place
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Made, Order, Place
 from shared.engines.base import Ticket
 from shared.jobs.events import (
     Cancelled,
@@ -83,12 +84,12 @@ async def test_backlog_says_what_each_account_has_running(desk: Desk) -> None:
     await desk.claim()
     await desk.jobs(idle)
 
-    backlog = await desk.attempts.backlog((POOL,))
+    backlog = await desk.claiming.backlog((POOL,))
 
     assert {lane.account_id for lane in backlog.lanes} == {busy, idle}
     assert dict(backlog.running) == {busy: 1}
     assert set(backlog.served_at) == {busy}
-    assert (await desk.attempts.backlog(("other",))).lanes == ()
+    assert (await desk.claiming.backlog(("other",))).lanes == ()
 
 
 async def test_eight_workers_claim_a_hundred_jobs_once_each(desk: Desk) -> None:
@@ -97,7 +98,7 @@ async def test_eight_workers_claim_a_hundred_jobs_once_each(desk: Desk) -> None:
     async def worker(name: str) -> list[AttemptRef]:
         mine: list[AttemptRef] = []
         while lanes := await desk.lanes():
-            claim = await desk.attempts.claim(lanes[0], worker=name)
+            claim = await desk.claiming.claim(lanes[0], worker=name)
             if claim is not None:
                 mine.append(claim.ref)
         return mine
@@ -114,7 +115,7 @@ async def test_claim_of_an_emptied_lane_is_nothing(desk: Desk) -> None:
     [lane] = await desk.lanes()
     await desk.claim()
 
-    assert await desk.attempts.claim(lane, worker="late") is None
+    assert await desk.claiming.claim(lane, worker="late") is None
 
 
 async def test_zombie_can_do_nothing(desk: Desk) -> None:
@@ -122,7 +123,7 @@ async def test_zombie_can_do_nothing(desk: Desk) -> None:
     [job_id] = await desk.jobs(account)
     zombie = (await desk.claim("w1")).ref
     desk.let_leases_run_out()
-    assert await desk.attempts.reap() == 1
+    assert await desk.reaping.reap() == 1
     live = (await desk.claim("w2")).ref
     events = await desk.events(account)
 
@@ -151,9 +152,9 @@ async def test_zombie_among_others_is_the_only_one_that_can_do_nothing(desk: Des
     lost, *rest = await desk.jobs(account, 3)
     zombie = (await desk.claim("w1")).ref
     desk.let_leases_run_out()
-    await desk.attempts.reap()
+    await desk.reaping.reap()
     [lane] = await desk.lanes()
-    live = {claim.ref for claim in await desk.attempts.claim_some(lane, 3, worker="w2")}
+    live = {claim.ref for claim in await desk.claiming.claim_some(lane, 3, worker="w2")}
     mine = {ref for ref in live if ref.job_id in rest}
     together = [*mine, zombie]
 
@@ -178,17 +179,17 @@ async def test_a_suspect_is_claimed_alone(desk: Desk) -> None:
     account = await desk.account()
     await desk.jobs(account, 5)
     [lane] = await desk.lanes()
-    for ref in [claim.ref for claim in await desk.attempts.claim_some(lane, 2, worker="w1")]:
+    for ref in [claim.ref for claim in await desk.claiming.claim_some(lane, 2, worker="w1")]:
         await desk.attempts.mark_running(ref, engine="builtin")
     desk.let_leases_run_out()
-    assert await desk.attempts.reap() == 2
+    assert await desk.reaping.reap() == 2
 
-    [suspect] = await desk.attempts.claim_some(lane, 5, worker="w2")
+    [suspect] = await desk.claiming.claim_some(lane, 5, worker="w2")
     assert suspect.alone
-    assert await desk.attempts.claim_some(lane, 5, worker="w2") == ()
-    [other] = await desk.attempts.claim_some(lane, 5, worker="w3")
+    assert await desk.claiming.claim_some(lane, 5, worker="w2") == ()
+    [other] = await desk.claiming.claim_some(lane, 5, worker="w3")
     assert other.alone
-    rest = await desk.attempts.claim_some(lane, 5, worker="w4")
+    rest = await desk.claiming.claim_some(lane, 5, worker="w4")
     assert [claim.alone for claim in rest] == [False] * 3
     assert await desk.lanes() == ()
 
@@ -199,7 +200,7 @@ async def test_heartbeats_keep_the_reaper_away(desk: Desk) -> None:
     for _ in range(3):
         desk.database.clock_offset += desk.rules.lease * 0.8
         assert await desk.attempts.heartbeat(ref) is Order.GO_ON
-    assert await desk.attempts.reap() == 0
+    assert await desk.reaping.reap() == 0
 
 
 async def test_next_attempt_is_told_the_ticket_of_the_last(desk: Desk) -> None:
@@ -208,7 +209,7 @@ async def test_next_attempt_is_told_the_ticket_of_the_last(desk: Desk) -> None:
     ticket = Ticket(engine="comfy", run_id="r7", job_id=job_id, attempt=1, details={"client": "c"})
     await desk.attempts.store_ticket(ref, ticket, server="http://gpu")
     desk.let_leases_run_out()
-    await desk.attempts.reap()
+    await desk.reaping.reap()
 
     [previous] = (await desk.claim("w2")).previous
     assert (previous.number, previous.worker, previous.server) == (1, "w1", "http://gpu")
@@ -224,7 +225,7 @@ async def test_reaping_at_once_takes_back_once(desk: Desk) -> None:
         await desk.attempts.mark_running((await desk.claim(f"w{number}")).ref, engine="builtin")
     desk.let_leases_run_out()
 
-    counts = await asyncio.gather(*(desk.attempts.reap() for _ in range(3)))
+    counts = await asyncio.gather(*(desk.reaping.reap() for _ in range(3)))
 
     assert sum(counts) == 10
     [lane] = await desk.lanes()
@@ -242,7 +243,7 @@ async def test_only_process_takes_everything_back_at_its_start(desk: Desk) -> No
     for _ in ids:
         await desk.claim("before the crash")
 
-    assert await desk.attempts.reap_all() == 3
+    assert await desk.reaping.reap_all() == 3
 
     assert [(await desk.claim("after it")).ref for _ in ids] == [AttemptRef(job_id, 2) for job_id in ids]
 
@@ -254,7 +255,7 @@ async def test_poison_is_failed_with_the_third_crash(desk: Desk) -> None:
         ref = (await desk.claim(f"w{crash}")).ref
         await desk.attempts.mark_running(ref, engine="builtin")
         desk.let_leases_run_out()
-        assert await desk.attempts.reap() == 1
+        assert await desk.reaping.reap() == 1
 
     job = await desk.job(account, job_id)
     assert (job.state, job.failure_code, job.failure_retryable) == (JobState.FAILED, "poison", False)
@@ -268,7 +269,7 @@ async def test_crash_before_execution_counts_for_nothing(desk: Desk) -> None:
     for crash in range(5):
         await desk.claim(f"w{crash}")
         desk.let_leases_run_out()
-        await desk.attempts.reap()
+        await desk.reaping.reap()
     assert (await desk.job(account, job_id)).state is JobState.QUEUED
 
 
@@ -278,18 +279,18 @@ async def test_after_an_ambiguous_crash_each_suspect_runs_alone(desk: Desk) -> N
     for _ in range(2):
         await desk.attempts.mark_running((await desk.claim("w1")).ref, engine="builtin")
     desk.let_leases_run_out()
-    assert await desk.attempts.reap() == 2
+    assert await desk.reaping.reap() == 2
     await desk.jobs(account, 1)
 
     [lane] = await desk.lanes()
-    first = await desk.attempts.claim(lane, worker="w2")
+    first = await desk.claiming.claim(lane, worker="w2")
     assert first is not None
     assert first.alone
-    assert await desk.attempts.claim(lane, worker="w2") is None  # nothing beside a suspect
-    other = await desk.attempts.claim(lane, worker="w3")
+    assert await desk.claiming.claim(lane, worker="w2") is None  # nothing beside a suspect
+    other = await desk.claiming.claim(lane, worker="w3")
     assert other is not None
     assert other.alone
-    innocent = await desk.attempts.claim(lane, worker="w4")
+    innocent = await desk.claiming.claim(lane, worker="w4")
     assert innocent is not None
     assert not innocent.alone
 
@@ -305,14 +306,14 @@ async def test_suspects_that_are_reaped_one_by_one_stay_ambiguous(desk: Desk) ->
     await desk.attempts.mark_running(second, engine="builtin")
     for _ in range(2):
         desk.database.clock_offset += desk.rules.lease * 0.6
-        assert await desk.attempts.reap() == 1
+        assert await desk.reaping.reap() == 1
     # Two crashes alone are then still allowed to each.
     for job_id in ids:
         for crash in range(2):
             ref = (await desk.claim(f"{job_id}-{crash}")).ref
             await desk.attempts.mark_running(ref, engine="builtin")
             desk.let_leases_run_out()
-            await desk.attempts.reap()
+            await desk.reaping.reap()
         assert (await desk.job(account, job_id)).state is JobState.QUEUED
         await desk.attempts.fail((await desk.claim("end")).ref, code="x", message="x", retryable=False)
 
@@ -338,7 +339,7 @@ async def test_job_no_longer_wanted_is_not_tried_again(desk: Desk, way: str) -> 
     await desk.database.write(lambda unit: unit.claims.request_cancel(account, job_id))
     if way == "reap":
         desk.let_leases_run_out()
-        await desk.attempts.reap()
+        await desk.reaping.reap()
     else:
         await desk.attempts.release(ref, reason="drained")
 

@@ -23,7 +23,7 @@ async def test_many_claims_at_once_stay_within_the_plan(database: Database) -> N
     await desk.jobs(account, 20)
     [lane] = await desk.lanes()
 
-    claims = await asyncio.gather(*(desk.attempts.claim(lane, worker=f"w{n}") for n in range(16)))
+    claims = await asyncio.gather(*(desk.claiming.claim(lane, worker=f"w{n}") for n in range(16)))
     taken = [claim for claim in claims if claim is not None]
 
     assert len(taken) == MOST
@@ -38,11 +38,11 @@ async def test_where_not_all_have_room_one_is_taken(database: Database) -> None:
     await desk.jobs(account, MOST + 5)
     [lane] = await desk.lanes()
 
-    [first] = await desk.attempts.claim_some(lane, MOST + 1, worker="w1")
+    [first] = await desk.claiming.claim_some(lane, MOST + 1, worker="w1")
     assert first.ref.number == 1
-    rest = await desk.attempts.claim_some(lane, MOST - 1, worker="w1")
+    rest = await desk.claiming.claim_some(lane, MOST - 1, worker="w1")
     assert len(rest) == MOST - 1
-    assert await desk.attempts.claim_some(lane, 2, worker="w1") == ()
+    assert await desk.claiming.claim_some(lane, 2, worker="w1") == ()
 
 
 async def test_end_of_one_makes_room_for_the_next(database: Database) -> None:
@@ -82,5 +82,5 @@ async def test_account_at_its_limit_holds_up_nobody(database: Database) -> None:
         await desk.claim()
     await desk.jobs(other, 1)
 
-    lanes = (await desk.attempts.backlog((POOL,))).lanes
+    lanes = (await desk.claiming.backlog((POOL,))).lanes
     assert [lane.account_id for lane in lanes] == [other]

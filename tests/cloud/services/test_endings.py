@@ -13,7 +13,7 @@ from cloud.repositories.database import Database
 from cloud.repositories.jobs import NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.callers import Caller, Scope
 from cloud.services.credit_audit import CreditAudit
 from cloud.services.credits import Credits
@@ -120,7 +120,7 @@ async def _poison(till: Till) -> None:
     for worker in ("w1", "w2"):
         await till.begun(worker)
         till.desk.let_leases_run_out()
-        await asyncio.gather(*(till.desk.attempts.reap() for _ in range(3)))
+        await asyncio.gather(*(till.desk.reaping.reap() for _ in range(3)))
 
 
 async def _cancelled_and_lost(till: Till) -> None:
@@ -128,7 +128,7 @@ async def _cancelled_and_lost(till: Till) -> None:
     await till.begun()
     await till.database.write(lambda unit: unit.claims.request_cancel(till.account, till.job_id))
     till.desk.let_leases_run_out()
-    await asyncio.gather(*(till.desk.attempts.reap() for _ in range(3)))
+    await asyncio.gather(*(till.desk.reaping.reap() for _ in range(3)))
 
 
 async def _again(end: Callable[[], Awaitable[None]]) -> None:
@@ -156,7 +156,7 @@ async def test_price_is_settled_once(
     await end(till)
     await till.cancel_while_it_waits()
     assert await till.waiting.expire() == 0
-    assert await till.desk.attempts.reap() == 0
+    assert await till.desk.reaping.reap() == 0
 
     assert (await till.desk.job(till.account, till.job_id)).state is state
     kinds = [entry.kind for entry in await database.read(lambda unit: unit.credits.of_job(till.job_id))]
@@ -172,7 +172,7 @@ async def test_lost_attempts_settle_nothing(database: Database) -> None:
     till = await Till(database).open()
     await till.desk.claim()
     till.desk.let_leases_run_out()
-    assert await till.desk.attempts.reap() == 1
+    assert await till.desk.reaping.reap() == 1
     kinds = [entry.kind for entry in await database.read(lambda unit: unit.credits.of_job(till.job_id))]
     assert kinds == [EntryKind.RESERVE]
     await _completed(till)

@@ -51,7 +51,7 @@ class Desk:
 
     async def waiting(self) -> list[int]:
         """How many jobs wait in the lanes that workers look at."""
-        lanes = (await self.api.factory.attempts().backlog(("builtin",))).lanes
+        lanes = (await self.api.factory.claiming().backlog(("builtin",))).lanes
         return [lane.waiting for lane in lanes]
 
     async def lanes(self) -> dict[str, int]:
@@ -100,9 +100,9 @@ async def test_job_gets_in_line_when_its_file_is_here(desk: Desk) -> None:
     assert (await desk.show(job))["inputs"]["photo"] == [{"digest": digest, "name": "a.png"}]
     artifact = (await desk.client.call("GET", f"/artifacts/{digest}")).json()
     assert (artifact["state"], artifact["width"]) == ("ready", 32)
-    attempts = desk.api.factory.attempts()
-    [lane] = (await attempts.backlog(("builtin",))).lanes
-    claim = await attempts.claim(lane, worker="w")
+    claiming = desk.api.factory.claiming()
+    [lane] = (await claiming.backlog(("builtin",))).lanes
+    claim = await claiming.claim(lane, worker="w")
     assert claim is not None
     assert [file.digest for file in claim.inputs["photo"]] == [digest]
     assert await desk.fetch() == 0

@@ -13,7 +13,7 @@ from cloud.clients.secret_box import SecretBox
 from cloud.repositories.database import Database
 from cloud.repositories.leads import Leads
 from cloud.repositories.servers import Switch
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.breaker import BreakerRules
 from cloud.services.callers import COMMAND_LINE
 from cloud.services.leading import Leading, averaged, gives_up, share_of

@@ -49,8 +49,8 @@ async def test_lost_job_is_taken_back_though_every_turn_belongs_to_the_dead(
     desk = Desk(context.database)
     account = await desk.account()
     [job_id] = await desk.jobs(account)
-    [lane] = (await Factory(context).attempts().backlog((POOL,))).lanes
-    assert await Factory(context).attempts().claim(lane, worker="dead") is not None
+    [lane] = (await Factory(context).claiming().backlog((POOL,))).lanes
+    assert await Factory(context).claiming().claim(lane, worker="dead") is not None
     context.database.clock_offset += timedelta(hours=1)
     await _take_turns_and_die(redis_server.url)
 

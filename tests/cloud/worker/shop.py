@@ -24,14 +24,18 @@ from cloud.repositories.database import Database
 from cloud.repositories.jobs import InputName, JobRecord, NewJob
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules, Attempts
+from cloud.services.attempt_ends import AttemptEnds
+from cloud.services.attempt_rules import AttemptRules
+from cloud.services.attempts import Attempts
 from cloud.services.breaker import BreakerRules
 from cloud.services.callers import COMMAND_LINE
+from cloud.services.claiming import Claiming
 from cloud.services.endings import Endings
 from cloud.services.graph_policy import GraphLimits, admitted
 from cloud.services.lane_needs import GRAPH, graph_needs, with_labels
 from cloud.services.leading import Leading
 from cloud.services.model_choices import model_choices
+from cloud.services.reaping import Reaping
 from cloud.services.servers import Servers
 from cloud.services.waiting import Waiting
 from cloud.worker.clerk import Clerk
@@ -84,14 +88,21 @@ class Shop:
 
     def set_up(self) -> None:
         """The services, with the rules as they are now."""
-        self.attempts = Attempts(
-            database=self.database,
-            queue=self.queue,
+        ends = AttemptEnds(
             endings=Endings(),
             rules=self.rules,
             presets=self.presets,
             utcnow=lambda: datetime.now(UTC),
         )
+        self.claiming = Claiming(database=self.database, queue=self.queue, lease=self.rules.lease)
+        self.attempts = Attempts(
+            database=self.database,
+            queue=self.queue,
+            ends=ends,
+            lease=self.rules.lease,
+            utcnow=lambda: datetime.now(UTC),
+        )
+        self.reaping = Reaping(database=self.database, queue=self.queue, ends=ends)
         self.waiting = Waiting(
             database=self.database,
             queue=self.queue,
@@ -150,6 +161,7 @@ class Shop:
             run_worker(
                 name=name or worker_name(),
                 seats=[builtin] if self.lane_pool == "builtin" else [],
+                claiming=self.claiming,
                 attempts=self.attempts,
                 waiting=self.waiting,
                 leading=self.leading,

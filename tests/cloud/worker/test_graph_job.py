@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest_asyncio
 from PIL import Image, ImageChops
 
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
 from tests.cloud.worker.shop import PHOTO, Shop

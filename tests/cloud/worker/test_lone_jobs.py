@@ -9,7 +9,7 @@ import pytest
 from cloud.clients.queue import Bell
 from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from shared.api.accounts import Plan
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
@@ -32,8 +32,8 @@ async def shop(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
 async def _suspect(shop: Shop) -> str:
     """A job whose worker died with it, a while ago."""
     job_id = await shop.submit(ring=False)
-    [lane] = (await shop.attempts.backlog(["builtin"])).lanes
-    claim = await shop.attempts.claim(lane, worker="dead")
+    [lane] = (await shop.claiming.backlog(["builtin"])).lanes
+    claim = await shop.claiming.claim(lane, worker="dead")
     assert claim is not None
     assert claim.ref.job_id == job_id
 

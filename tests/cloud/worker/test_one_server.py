@@ -10,7 +10,7 @@ import pytest
 
 from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.waiting import NO_SERVER
 from shared.comfy.client import ComfyClient
 from shared.engines.base import Ticket
@@ -56,8 +56,8 @@ async def _until_sent(shop: Shop, server: ComfyServer, count: int) -> None:
 
 async def _begun_by_the_dead(shop: Shop, server: ComfyServer, job_id: str) -> tuple[Claim, Ticket]:
     """An attempt whose worker died as soon as the prompt ran; its lease is over."""
-    [lane] = (await shop.attempts.backlog(["comfy"])).lanes
-    claim = await shop.attempts.claim(lane, worker="dead", server=NAME)
+    [lane] = (await shop.claiming.backlog(["comfy"])).lanes
+    claim = await shop.claiming.claim(lane, worker="dead", server=NAME)
     assert claim is not None
     assert claim.ref.job_id == job_id
     async with _engine(shop, server) as engine:
@@ -68,7 +68,7 @@ async def _begun_by_the_dead(shop: Shop, server: ComfyServer, job_id: str) -> tu
         await server.until_begun(ticket.run_id)
         await shop.attempts.mark_running(claim.ref, engine="comfy", server=NAME)
     shop.move_clock(timedelta(seconds=31))
-    assert await shop.attempts.reap() == 1
+    assert await shop.reaping.reap() == 1
     return claim, ticket
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from shared.engines.builtin.engine import BuiltinEngine
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
@@ -46,8 +46,8 @@ def big_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def _begun_elsewhere(shop: Shop, engine: BuiltinEngine, job_id: str, *, finish: bool) -> None:
     """An attempt by a worker that died: with its run left running or finished, and its lease over."""
-    lane = (await shop.attempts.backlog(["builtin"])).lanes[0]
-    claim = await shop.attempts.claim(lane, worker="dead")
+    lane = (await shop.claiming.backlog(["builtin"])).lanes[0]
+    claim = await shop.claiming.claim(lane, worker="dead")
     assert claim is not None
     assert claim.ref.job_id == job_id
     async with shop.inputs().work(claim) as work:
@@ -59,7 +59,7 @@ async def _begun_elsewhere(shop: Shop, engine: BuiltinEngine, job_id: str, *, fi
         async for _ in engine.follow(ticket):
             pass
     shop.move_clock(timedelta(seconds=31))
-    assert await shop.attempts.reap() == 1
+    assert await shop.reaping.reap() == 1
 
 
 async def test_a_job_is_run_and_its_output_stored(shop: Shop) -> None:
@@ -103,11 +103,11 @@ async def test_a_run_that_is_nowhere_to_be_found_is_run_again(shop: Shop) -> Non
 async def test_a_zombie_that_wakes_up_changes_nothing(shop: Shop) -> None:
     """The first worker is asleep while the lease runs out and a second one completes the job."""
     job_id = await shop.submit()
-    lane = (await shop.attempts.backlog(["builtin"])).lanes[0]
-    zombie = await shop.attempts.claim(lane, worker="zombie")
+    lane = (await shop.claiming.backlog(["builtin"])).lanes[0]
+    zombie = await shop.claiming.claim(lane, worker="zombie")
     assert zombie is not None
     shop.move_clock(timedelta(seconds=31))
-    assert await shop.attempts.reap() == 1
+    assert await shop.reaping.reap() == 1
     async with shop.worker():
         job = await shop.end_of(job_id)
         await shop.run_by_hand(zombie)
@@ -152,8 +152,8 @@ async def test_a_running_job_is_cancelled_at_once(shop: Shop, big_photo: Path) -
 
 async def test_a_claimed_job_is_cancelled_before_it_starts(shop: Shop) -> None:
     job_id = await shop.submit()
-    lane = (await shop.attempts.backlog(["builtin"])).lanes[0]
-    claim = await shop.attempts.claim(lane, worker="me")
+    lane = (await shop.claiming.backlog(["builtin"])).lanes[0]
+    claim = await shop.claiming.claim(lane, worker="me")
     assert claim is not None
     assert await shop.cancel(job_id)
     await shop.run_by_hand(claim, unwanted=True)
@@ -179,7 +179,7 @@ async def test_two_workers_run_many_jobs_once_each(shop: Shop) -> None:
         ended = [await shop.end_of(job_id) for job_id in jobs]
     assert {(job.state, job.attempt) for job in ended} == {(JobState.COMPLETED, 1)}
     assert [await shop.events(job_id) for job_id in jobs] == [["queued", "started", "completed"]] * 6
-    assert (await shop.attempts.backlog(["builtin"])).lanes == ()
+    assert (await shop.claiming.backlog(["builtin"])).lanes == ()
 
 
 async def test_passing_events_are_told_and_not_stored(shop: Shop) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from cloud.clients.blob_s3 import S3BlobStore
 from cloud.repositories.database import Database
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.worker import run
 from shared.api.recipes import Recipe
 from shared.engines.builtin.pool import ProcessPool

@@ -14,7 +14,7 @@ from cloud.clients.queue import Bell
 from cloud.clients.restart_hook import RestartHook
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from cloud.services.callers import COMMAND_LINE
 from cloud.tables.job import JOBS
 from cloud.tables.server import SERVERS, WORKERS
@@ -373,7 +373,7 @@ async def test_two_workers_divide_the_servers_and_one_takes_over_what_the_other_
             await _until(lambda: _both_run(shop, jobs))
         await _long_silent(shop, "b")  # it died without a word
         await _until(lambda: _led_by(shop, {"a"}))
-        assert await shop.attempts.reap() == 1
+        assert await shop.reaping.reap() == 1
         one.execution.held = two.execution.held = False
         ended = [await shop.end_of(job) for job in jobs]
     assert {job.state for job in ended} == {JobState.COMPLETED}

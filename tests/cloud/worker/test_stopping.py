@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloud.clients.queue import Bell
-from cloud.services.attempts import AttemptRules
+from cloud.services.attempt_rules import AttemptRules
 from shared.engines.base import EngineUnavailable, Ticket
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
