@@ -1,6 +1,7 @@
 """What a server would refuse in a graph, found from its catalogue before anything is sent."""
 
 from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import PurePosixPath
 
 from shared.comfy.errors import NodeProblem
@@ -24,6 +25,7 @@ def check_graph(
     As on the server, every node must have a known class, and only what the outputs need is looked
     at more closely. Types of links and ranges of numbers are left to the server, which checks them
     before it runs anything; choices are not, since some versions find a wrong one only while running.
+    Nor are circles: outputs that hang on one are left out of the run in silence where others do not.
     """
     unknown = tuple(_unknown_classes(graph, catalogue))
     if unknown:
@@ -32,6 +34,9 @@ def check_graph(
     if not wanted:
         return (NodeProblem(kind="no_outputs", message="the graph has no node that saves or shows anything"),)
     needed = upstream_of(graph, wanted)
+    circle = _circle(graph, needed)
+    if circle is not None:
+        return (circle,)
     return tuple(
         problem
         for node_id, node in graph.nodes.items()
@@ -58,13 +63,34 @@ def upstream_of(graph: Graph, nodes: Collection[str]) -> frozenset[str]:
         if node_id in found:
             continue
         found.add(node_id)
-        links = [value for value in graph.nodes[node_id].inputs.values() if isinstance(value, Link)]
-        waiting += [link.node for link in links if isinstance(link.node, str) and link.node in graph.nodes]
+        waiting += _sources(graph, node_id)
     return frozenset(found)
 
 
 def is_model_file(value: InputValue) -> bool:
     return isinstance(value, str) and PurePosixPath(value).suffix.lower() in _MODEL_SUFFIXES
+
+
+def _sources(graph: Graph, node_id: str) -> list[str]:
+    links = [value for value in graph.nodes[node_id].inputs.values() if isinstance(value, Link)]
+    return [link.node for link in links if isinstance(link.node, str) and link.node in graph.nodes]
+
+
+def _circle(graph: Graph, needed: Collection[str]) -> NodeProblem | None:
+    try:
+        TopologicalSorter({node_id: _sources(graph, node_id) for node_id in needed}).prepare()
+    except CycleError as error:
+        members: list[str] = error.args[1]
+    else:
+        return None
+    node_id = next(node_id for node_id in graph.nodes if node_id in members)
+    class_type = graph.nodes[node_id].class_type
+    return NodeProblem(
+        kind="dependency_cycle",
+        message=f"node {node_id} ({class_type}) depends on its own result: the links form a circle",
+        node=node_id,
+        class_type=class_type,
+    )
 
 
 def _unknown_classes(graph: Graph, catalogue: NodeCatalogue) -> Iterator[NodeProblem]:

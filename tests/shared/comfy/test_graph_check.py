@@ -33,6 +33,22 @@ def test_a_good_graph_has_no_problems(catalogue: NodeCatalogue) -> None:
     assert check_graph(graph(), catalogue) == ()
 
 
+def test_a_circle_is_a_problem_though_other_outputs_are_well(catalogue: NodeCatalogue) -> None:
+    nodes = graph(n2={"image2": ["4", 0]}).to_json()
+    nodes["4"] = {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}}
+    nodes["5"] = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    (problem,) = check_graph(parse_graph(nodes), catalogue)
+
+    assert (problem.kind, problem.node) == ("dependency_cycle", "2")
+    assert problem.message == "node 2 (ImageBlend) depends on its own result: the links form a circle"
+
+
+def test_a_circle_that_no_output_needs_is_none(catalogue: NodeCatalogue) -> None:
+    nodes = graph().to_json()
+    nodes["4"] = {"class_type": "ImageInvert", "inputs": {"image": ["4", 0]}}
+    assert check_graph(parse_graph(nodes), catalogue) == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "place"),
     [
