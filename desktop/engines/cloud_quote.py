@@ -23,6 +23,8 @@ class CloudQuote:
     @property
     def sentence(self) -> str:
         lasts = "" if self.expected_s is None else f", about {_span(self.expected_s)} each"
+        if self.price == 0:
+            return f"{self.preset} is free at the cloud{lasts}"
         return f"the cloud asks {_credits(self.price)} a job{lasts}; {_credits(self.available)} available"
 
     def require_credits(self) -> None:

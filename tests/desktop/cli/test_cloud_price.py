@@ -50,6 +50,12 @@ def test_the_price_comes_first_in_words_and_as_json(server: CloudServer, tmp_pat
     assert again.events[-1]["event"] == "completed"
 
 
+def test_what_is_free_is_called_so(server: CloudServer, tmp_path: Path) -> None:
+    told = _developed(server, tmp_path, "matte-film")
+    assert told.code == 0, told.err
+    assert told.err.startswith("safelight: matte-film is free at the cloud\n")
+
+
 def test_what_cannot_be_paid_is_not_begun(server: CloudServer, tmp_path: Path) -> None:
     told = _developed(server, tmp_path, "cinematic")
     assert (told.code, told.out) == (3, "")
