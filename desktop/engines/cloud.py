@@ -37,9 +37,11 @@ from shared.files import digest_bytes, digest_file, staged_file
 from shared.ids import new_id
 from shared.jobs.events import Cancelled, Completed, Failed, JobEvent, Output
 from shared.jobs.state import is_terminal
+from shared.legible import plain_name
 from shared.sdk.client import CloudClient
 from shared.sdk.errors import DownloadBroken, NotFound, RequestRefused
-from shared.sdk.open_submission import OpenSubmission, SentFile
+from shared.sdk.forms import SentFile
+from shared.sdk.open_submission import OpenSubmission
 from shared.sdk.operations import Download
 
 __all__ = ["CloudEngine"]
@@ -284,7 +286,7 @@ def _request(work: PresetWork) -> Mapping[str, JsonValue]:
         preset=work.preset.manifest.id,
         preset_version=work.preset.manifest.version,
         inputs={
-            name: [JobInput(digest=file.digest, name=file.name) for file in files]
+            name: [JobInput(digest=file.digest, name=plain_name(file.name)) for file in files]
             for name, files in work.inputs.items()
         },
         values=dict(work.values),

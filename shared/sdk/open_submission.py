@@ -13,7 +13,7 @@ from shared.sdk.forms import JobForm, SentFile
 from shared.sdk.frames import async_frames, is_frames
 from shared.sdk.transport import unreachable
 
-__all__ = ["OpenSubmission", "SentFile"]
+__all__ = ["OpenSubmission"]
 
 _PATIENCE_S = 20.0  # the server has a little more
 

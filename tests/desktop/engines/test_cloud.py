@@ -3,6 +3,7 @@
 import io
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +267,14 @@ def _half_a_picture() -> bytes:
     file = io.BytesIO()
     Image.effect_noise((64, 64), 80).save(file, "PNG")
     return file.getvalue()[:-800]
+
+
+async def test_a_name_that_is_no_line_of_text_stands_in_no_way(rig: CloudRig) -> None:
+    work = rig.work(new_id(), "quick")
+    [file] = work.inputs["photo"]
+    named = replace(work, inputs={"photo": (replace(file, name="two\nlines.png"),)})
+    _, events = await run(rig.engine, named)
+    assert isinstance(events[-1], Completed)
 
 
 async def test_a_known_input_is_not_sent_again(rig: CloudRig) -> None:
