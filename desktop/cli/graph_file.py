@@ -1,4 +1,4 @@
-"""Graphs as people keep them in files: in API format, or as the editor saves them."""
+"""Graphs as people keep them in files: in API format, alone or in a request, or as the editor saves them."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ async def read_graph(path: Path, *, settings: Settings, engine: EngineChoice, se
 
     Raises UsageError naming the file, GraphError naming the node.
     """
-    data = await asyncio.to_thread(_load, path)
+    data = _unpacked(await asyncio.to_thread(_load, path))
     if not isinstance(data, Mapping) or "nodes" not in data or "links" not in data:
         return parse_graph(data)
     if server is None and engine is not EngineChoice.COMFY:
@@ -52,6 +52,12 @@ async def _catalogue(settings: Settings, server: str | None) -> NodeCatalogue:
         ) from error
     finally:
         await client.aclose()
+
+
+def _unpacked(data: JsonValue) -> JsonValue:
+    """The graph of a whole request to ComfyUI, as programs keep it; a node has a class."""
+    graph = data.get("prompt") if isinstance(data, Mapping) else None
+    return graph if isinstance(graph, Mapping) and "class_type" not in graph else data
 
 
 def _load(path: Path) -> JsonValue:

@@ -53,6 +53,14 @@ def test_run_writes_what_the_graph_saves_and_tells_it_as_events(here: Here, tmp_
     assert again.err == ""
 
 
+def test_run_takes_a_graph_out_of_a_request(here: Here, tmp_path: Path) -> None:
+    _picture(tmp_path / "in.png")
+    request = _graph(tmp_path, {"client_id": "somebody", "prompt": GRAPH})
+    answer = here(tmp_path / "data", "run", request, "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert f"{tmp_path}/out/made_00001_.png" in answer.out.splitlines()
+
+
 def test_run_takes_other_files_for_its_loaders(here: Here, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     _picture(folder / "in.png")
