@@ -1,6 +1,6 @@
 """Queue and finished pictures, with the progress of the present run above them."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QFrame,
@@ -52,7 +52,7 @@ class ActivityPane(QFrame):
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setRange(0, _BAR_STEPS)
-        self._words = ElidedLabel()
+        self._words = ElidedLabel(mode=Qt.TextElideMode.ElideRight)
         self._words.setProperty("look", "muted")
         self._cancel_all = _button(Text.CANCEL_ALL)
         self._retry_failed = _button(Text.RETRY_FAILED)

@@ -1,4 +1,4 @@
-"""A text on one line, cut in the middle where it has no room."""
+"""A text on one line, cut where it has no room."""
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
@@ -10,10 +10,17 @@ __all__ = ["ElidedLabel"]
 
 
 class ElidedLabel(QLabel):
-    """Both ends of a name or path matter; the whole of it is in the tooltip, and for who cannot see."""
+    """In the middle, since both ends of a name or path matter, unless told otherwise; the whole of it is
+    in the tooltip, and for who cannot see."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle,
+    ) -> None:
         super().__init__(parent)
+        self._mode = mode
         self._whole = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -35,6 +42,5 @@ class ElidedLabel(QLabel):
         super().resizeEvent(event)
 
     def _elide(self, tooltip: str) -> None:
-        middle = Qt.TextElideMode.ElideMiddle
-        self.setText(self.fontMetrics().elidedText(self._whole, middle, self.width()))
+        self.setText(self.fontMetrics().elidedText(self._whole, self._mode, self.width()))
         self.setToolTip(tooltip)

@@ -129,6 +129,20 @@ def test_counts_what_the_output_folder_does_not_take(window: MainWindow, session
     assert _desk(window).activity.progress_text == "2 pictures done"
 
 
+def test_counts_that_have_no_room_lose_their_last_word_first(
+    window: MainWindow, session: Session, qapp: QApplication
+) -> None:
+    opened(session, a_preset())
+    session.take_jobs([a_job(1), a_job(2)])
+    session.take_jobs([a_job(1, JobState.COMPLETED), a_job(2, JobState.FAILED, error="broken")])
+    words = next(label for label in window.findChildren(ElidedLabel) if label.whole == "1 done · 1 failed")
+    words.setFixedWidth(words.fontMetrics().horizontalAdvance("1 done · 1 fai"))
+    qapp.processEvents()
+
+    assert words.text().startswith("1 done · 1")
+    assert words.text().endswith("…")
+
+
 def test_a_cancelled_picture_is_not_counted_as_done(window: MainWindow, session: Session) -> None:
     opened(session, a_preset())
     session.take_jobs([a_job(1), a_job(2)])
