@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from cloud.repositories.jobs import UNKNOWN_ORIGIN, InputName, Origin
 from cloud.repositories.lanes import Lane
 from shared.errors import JsonValue
 
 __all__ = [
-    "AttemptEnd",
     "AttemptRef",
     "Claim",
     "Failure",
@@ -21,15 +19,6 @@ __all__ = [
     "PreviousAttempt",
     "Workplace",
 ]
-
-
-class AttemptEnd(StrEnum):
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    RELEASED = "released"  # given back whole, by no fault of the job: does not count
-    BROKEN_OFF = "broken_off"  # the engine or its server failed
-    LOST = "lost"  # the worker did
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, String, and_, bindparam, func, insert, o
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from cloud.repositories.attempt import (
-    AttemptEnd,
     AttemptRef,
     Claim,
     Failure,
@@ -31,6 +30,7 @@ from cloud.repositories.servers import SEEN_LATELY
 from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, LANES, OUTPUTS
+from shared.api.jobs import AttemptEnd
 from shared.errors import JsonValue
 from shared.jobs.events import Output, StageName
 from shared.jobs.state import JobState, may_become

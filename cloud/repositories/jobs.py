@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 from cloud.repositories.lanes import Lane
 from cloud.repositories.now import LATER, NOW, Clock
 from cloud.tables.job import ATTEMPTS, JOBS, OUTPUTS
+from shared.api.jobs import AttemptEnd
 from shared.errors import JsonValue
 from shared.jobs.events import Output, OutputKind, StageName
 from shared.jobs.state import JobState
@@ -140,7 +141,7 @@ class AttemptRecord:
     claimed_at: datetime
     begun_at: datetime | None
     ended_at: datetime | None
-    end: str | None
+    end: AttemptEnd | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +214,7 @@ class JobRows:
             .where(_A.job_id == job_id)
             .order_by(_A.attempt)
         )
-        return tuple(AttemptRecord(**row._mapping) for row in rows)
+        return tuple(_attempt(row._mapping) for row in rows)
 
     def page(self, account_id: str, wanted: JobFilter, limit: int) -> tuple[JobRecord, ...]:
         """Newest first."""
@@ -318,6 +319,10 @@ def _given_file(item: Mapping[str, str]) -> GivenFile:
 
 def _inputs_data(inputs: Mapping[str, tuple[GivenFile, ...]]) -> JsonValue:
     return {name: [asdict(item) for item in items] for name, items in inputs.items()}
+
+
+def _attempt(row: RowMapping) -> AttemptRecord:
+    return AttemptRecord(**{**row, "end": None if row["end"] is None else AttemptEnd(row["end"])})
 
 
 def _record(row: RowMapping, outputs: Mapping[str, tuple[Output, ...]]) -> JobRecord:

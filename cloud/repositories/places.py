@@ -10,6 +10,7 @@ from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS
 from shared.api.accounts import Plan
+from shared.api.jobs import AttemptEnd
 from shared.jobs.state import JobState
 
 __all__ = ["JobPlace", "PlaceRows"]
@@ -34,7 +35,7 @@ class JobPlace:
     ahead: int
     at_work: int
     plan: Plan
-    last_end: str | None
+    last_end: AttemptEnd | None
 
 
 class PlaceRows:
@@ -74,8 +75,8 @@ class PlaceRows:
         found = select(func.count()).where(_J.account_id == account_id, in_states(RUNNING))
         return int(self._connection.execute(found).scalar_one())
 
-    def _last_end(self, job_id: str) -> str | None:
-        found = self._connection.execute(
+    def _last_end(self, job_id: str) -> AttemptEnd | None:
+        end = self._connection.execute(
             select(_A.end).where(_A.job_id == job_id).order_by(_A.attempt.desc()).limit(1)
-        )
-        return found.scalar()
+        ).scalar()
+        return None if end is None else AttemptEnd(end)

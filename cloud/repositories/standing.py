@@ -6,12 +6,13 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
-from cloud.repositories.attempt import AttemptEnd, AttemptRef
+from cloud.repositories.attempt import AttemptRef
 from cloud.repositories.lanes import LANE_COLUMNS, Backlog, Lane, lane_of
 from cloud.repositories.now import Clock
 from cloud.repositories.servers import ServerRecord, ServerRows
 from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.job import ATTEMPTS, JOBS
+from shared.api.jobs import AttemptEnd
 from shared.jobs.state import JobState
 
 __all__ = ["Behind", "Scene", "Standing", "StandingRows"]

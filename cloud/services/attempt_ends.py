@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import TypedDict
 
 from cloud.errors import Fenced
-from cloud.repositories.attempt import AttemptEnd, AttemptRef, Failure, Held
+from cloud.repositories.attempt import AttemptRef, Failure, Held
 from cloud.repositories.lanes import Lane
 from cloud.repositories.unit import Unit
 from cloud.services.attempt_rules import AttemptRules
 from cloud.services.concurrency import is_over
 from cloud.services.endings import Ending, Endings
 from cloud.services.lane_needs import lacking
+from shared.api.jobs import AttemptEnd
 from shared.jobs.events import Cancelled, Failed, Requeued, TerminalEvent
 from shared.presets.bundle import Preset
 

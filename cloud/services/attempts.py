@@ -12,11 +12,12 @@ from enum import StrEnum
 from cloud.clients.queue import Bell, Queue
 from cloud.errors import Fenced
 from cloud.repositories.artifacts import ArtifactFacts
-from cloud.repositories.attempt import AttemptEnd, AttemptRef, Failure, Held, HeldByRef, NewTicket
+from cloud.repositories.attempt import AttemptRef, Failure, Held, HeldByRef, NewTicket
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.attempt_ends import AttemptEnds, still_held
 from cloud.services.recipes import Making, recipe_of
+from shared.api.jobs import AttemptEnd
 from shared.engines.base import Ticket
 from shared.failpoints import failpoint
 from shared.jobs.events import Completed, JobEvent, Output, Stage, StageName, Started

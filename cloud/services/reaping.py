@@ -1,10 +1,10 @@
 """Jobs taken back from workers that fell silent."""
 
 from cloud.clients.queue import Bell, Queue
-from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.database import Database
 from cloud.repositories.unit import Unit
 from cloud.services.attempt_ends import AttemptEnds
+from shared.api.jobs import AttemptEnd
 from shared.failpoints import failpoint
 
 __all__ = ["Reaping"]

@@ -9,6 +9,7 @@ from cloud.repositories.servers import SEEN_LATELY
 from cloud.repositories.standing import Standing
 from cloud.services.presets import BUILTIN_POOL, FETCHING_POOL, SERVER_POOL
 from cloud.services.residency import alike_to, measured_alike, staying_s
+from shared.api.jobs import AttemptEnd
 from shared.api.servers import BreakerState, ServerState
 from shared.api.waiting import WaitingReason
 from shared.jobs.state import JobState, is_terminal
@@ -106,7 +107,7 @@ def _in_line(facts: JobFacts) -> Iterator[WaitingReason]:
         yield _reason(
             "alone", "its run ended with its worker before, so that it must wait for a worker of its own"
         )
-    elif place.attempt and place.last_end in {"lost", "broken_off"}:
+    elif place.attempt and place.last_end in {AttemptEnd.LOST, AttemptEnd.BROKEN_OFF}:
         yield _reason("retried", f"attempt {place.attempt} came to nothing; it is tried again")
 
 

@@ -16,6 +16,7 @@ from shared.jobs.state import JobState
 from shared.legible import plain_name
 
 __all__ = [
+    "AttemptEnd",
     "Job",
     "JobAccepted",
     "JobAttempt",
@@ -187,9 +188,20 @@ class Job(BaseModel):
     events_url: str
 
 
+class AttemptEnd(StrEnum):
+    """`released`: given back by no fault of the job, and does not count; `broken_off`: its engine or server
+    failed; `lost`: its worker did."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+    BROKEN_OFF = "broken_off"
+    LOST = "lost"
+
+
 class JobAttempt(BaseModel):
-    """One try: `started_at` is when its execution began. `end` is completed, failed, cancelled, lost
-    (its worker or server went) or another way of coming to nothing; None while it goes on."""
+    """One try: `started_at` is when its execution began. `end` is None while it goes on."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -200,7 +212,7 @@ class JobAttempt(BaseModel):
     claimed_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    end: str | None
+    end: AttemptEnd | None
 
 
 class JobDetail(Job):

@@ -15,13 +15,12 @@ from PIL import Image
 
 from cloud.clients.queue import LocalQueue
 from cloud.migrations.upgrade import migrate_postgres
-from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.postgres import PostgresDatabase
 from cloud.repositories.unit import Unit
 from cloud.services.attempt_rules import AttemptRules
 from cloud.services.claiming import Claiming
 from cloud.worker.choose import choose_lane
-from shared.api.jobs import JobInput, JobRequest
+from shared.api.jobs import AttemptEnd, JobInput, JobRequest
 from shared.files import digest_file
 from shared.ids import new_id
 from shared.presets.bundle import shipped_presets_folder

@@ -17,6 +17,7 @@ from cloud.services.waiting_words import (
     reasons_of_job,
     reasons_of_server,
 )
+from shared.api.jobs import AttemptEnd
 from shared.api.servers import BreakerState, ServerState
 from shared.jobs.state import JobState, is_terminal
 from shared.presets.requirement import Missing, MissingKind
@@ -179,9 +180,9 @@ def test_a_server_that_holds_another_preset_says_for_how_long() -> None:
 def test_where_it_failed_or_left_a_run_it_goes_another_way() -> None:
     assert list(_job(IDLE, avoid="big")) == ["failed_here"]
     assert list(_job(IDLE, server="small")) == ["left_elsewhere"]
-    assert list(_job(IDLE, attempt=2, last_end="broken_off")) == ["retried"]
+    assert list(_job(IDLE, attempt=2, last_end=AttemptEnd.BROKEN_OFF)) == ["retried"]
     assert list(_job(IDLE, attempt=2, alone=True)) == ["alone"]
-    assert _job(IDLE, attempt=2, last_end="released") == {}
+    assert _job(IDLE, attempt=2, last_end=AttemptEnd.RELEASED) == {}
 
 
 def _server(server: ServerRecord = SERVER, **more: object) -> list[str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cloud.clients.queue import Bell
-from cloud.repositories.attempt import AttemptEnd
 from cloud.repositories.unit import Unit
 from cloud.services.attempt_rules import AttemptRules
 from shared.api.accounts import Plan
+from shared.api.jobs import AttemptEnd
 from shared.engines.builtin.pool import ProcessPool
 from shared.jobs.state import JobState
 from tests.cloud.worker.shop import ACCOUNT, Shop
