@@ -244,7 +244,7 @@ async def _span_ms(http: httpx.AsyncClient, prompt_id: str) -> tuple[int, int]:
 
 
 def _mean_pause_ms(spans: Sequence[tuple[int, int]]) -> float:
-    """Without the longest: between two prompts, every 10 s at most, ComfyUI collects its garbage for 0.2 s."""
+    """Without the longest: every 10 s at most, ComfyUI collects garbage between two prompts, for 0.2 s."""
     pauses = sorted(begun - ended for (_, ended), (begun, _) in pairwise(sorted(spans)))[:-1]
     return sum(pauses) / len(pauses)
 
