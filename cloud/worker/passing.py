@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from shared.jobs.events import Preview, Progress
 
-__all__ = ["PassingEvents", "thinned"]
+__all__ = ["PassingEvent", "PassingEvents", "thinned"]
 
 _INTERVAL_S = 0.1
 

@@ -16,6 +16,7 @@ from shared.naming import fold_name, free_name
 __all__ = [
     "DeliveryBlocked",
     "FolderNames",
+    "explained",
     "place_exclusively",
     "staging_file",
     "staging_path",

@@ -39,6 +39,9 @@ MAY_CATCH_EVERYTHING = (
     "shared/engines/builtin/child.py",
 )
 
+# What is public here is found by registration, and imported by nobody.
+REGISTERED = ("cloud/routers/", "cloud/cli/", "cloud/tables/")
+
 # Who may import a vendor's SDK.
 VENDORS = {
     "botocore": ("cloud/clients/",),
@@ -63,6 +66,20 @@ def test_every_module_declares_what_it_offers() -> None:
         and "__all__" not in _assigned(module)
     ]
     assert not silent
+
+
+def test_what_is_public_is_offered() -> None:
+    """A leading underscore or a place in `__all__`, and nothing between."""
+    undecided = [
+        f"{module.name}: {name}"
+        for module in MODULES
+        if module.path.name != "env.py"
+        and "/versions/" not in module.name
+        and not module.name.startswith(REGISTERED)
+        for name in sorted(_defined(module) - _offered(module))
+        if not name.startswith("_")
+    ]
+    assert not undecided
 
 
 def test_modules_are_short() -> None:
@@ -139,6 +156,21 @@ def _assigned(module: Module) -> set[str]:
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
+    }
+
+
+def _defined(module: Module) -> set[str]:
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return _assigned(module) | {node.name for node in module.tree.body if isinstance(node, kinds)}
+
+
+def _offered(module: Module) -> set[str]:
+    """Its `__all__`."""
+    return {
+        text
+        for node in module.tree.body
+        if isinstance(node, ast.Assign) and any(getattr(to, "id", None) == "__all__" for to in node.targets)
+        for text in ast.literal_eval(node.value)
     }
 
 
