@@ -30,6 +30,7 @@ from cloud.repositories.servers import SEEN_LATELY
 from cloud.repositories.states import RUNNING, in_states
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import ATTEMPTS, JOBS, LANES, OUTPUTS
+from shared.api.accounts import Plan
 from shared.api.jobs import AttemptEnd
 from shared.errors import JsonValue
 from shared.jobs.events import Output, StageName
@@ -102,16 +103,16 @@ class ClaimRows:
         )
         return tuple(lane_of(row) for row in rows)
 
-    def at_work(self, account_id: str) -> tuple[str, int]:
+    def at_work(self, account_id: str) -> tuple[Plan, int]:
         """The account's plan and how many of its jobs are at work, asked by whoever has just claimed one:
         others that claim for the same account wait until this transaction has ended."""
         row = self._connection.execute(_AT_WORK, {"busy_account": account_id}).one()
-        return row.plan, row.at_work
+        return Plan(row.plan), row.at_work
 
-    def held_up(self, account_ids: Collection[str]) -> Mapping[str, tuple[str, int]]:
+    def held_up(self, account_ids: Collection[str]) -> Mapping[str, tuple[Plan, int]]:
         """Of these accounts those of which jobs wait: the plan, and how many of their jobs are at work."""
         rows = self._connection.execute(_HELD_UP, {"ended_accounts": list(account_ids)})
-        return {row.id: (row.plan, row.at_work) for row in rows}
+        return {row.id: (Plan(row.plan), row.at_work) for row in rows}
 
     def renew(self, ref: AttemptRef, lease: timedelta) -> Held | None:
         return self._one(self._holding.renew, ref, self._clock.stamps_until(lease))

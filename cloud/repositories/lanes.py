@@ -26,6 +26,7 @@ from cloud.repositories.states import RUNNING, in_states
 from cloud.repositories.upsert import Insert, insert_for
 from cloud.tables.account import ACCOUNTS
 from cloud.tables.job import JOBS, LANES
+from shared.api.accounts import Plan
 from shared.jobs.state import JobState
 
 __all__ = [
@@ -72,7 +73,7 @@ class Backlog:
     lanes: tuple[LaneHead, ...]
     running: Mapping[str, int] = field(default_factory=dict)
     served_at: Mapping[str, datetime] = field(default_factory=dict)
-    plans: Mapping[str, str] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
 
 
 class LaneRows:
@@ -102,7 +103,7 @@ class LaneRows:
             ),
             running={account_id: count for account_id, count in counts},  # noqa: C416 - rows are no pairs
             served_at={row.account_id: row.served_at for row in rows if row.served_at is not None},
-            plans={row.account_id: row.plan for row in rows},
+            plans={row.account_id: Plan(row.plan) for row in rows},
         )
 
 

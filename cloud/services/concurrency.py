@@ -19,5 +19,5 @@ def without_full_accounts(backlog: Backlog) -> Backlog:
     return replace(backlog, lanes=lanes)
 
 
-def is_over(plan: str, at_work: int) -> bool:
-    return at_work > entitlements_of(Plan(plan)).concurrency
+def is_over(plan: Plan, at_work: int) -> bool:
+    return at_work > entitlements_of(plan).concurrency

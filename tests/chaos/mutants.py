@@ -191,8 +191,8 @@ MUTANTS = (
     Mutant(
         "no limit of jobs at work",
         "cloud/services/concurrency.py",
-        "return at_work > entitlements_of(Plan(plan)).concurrency",
-        "return at_work > 1000 * entitlements_of(Plan(plan)).concurrency",
+        "return at_work > entitlements_of(plan).concurrency",
+        "return at_work > 1000 * entitlements_of(plan).concurrency",
         (f"{_SERVICES}/test_concurrency.py::test_many_claims_at_once_stay_within_the_plan",),
     ),
 )
