@@ -65,13 +65,11 @@ async def _handle(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_of(request: Request) -> set[str]:
-    """What may be done at this address, over all of its routes."""
-    return {
-        method.upper()
-        for path, operations in request.app.openapi()["paths"].items()
-        if compile_path(path)[0].match(request.url.path)
-        for method in operations
-    }
+    """What may be done at this address, over all of its routes; where one names it word for word, by that."""
+    paths, asked = request.app.openapi()["paths"], request.url.path
+    named = [paths[asked]] if asked in paths else []
+    matching = named or [paths[path] for path in paths if compile_path(path)[0].match(asked)]
+    return {method.upper() for operations in matching for method in operations}
 
 
 def answer_to(error: Exception) -> JSONResponse:

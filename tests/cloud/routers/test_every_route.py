@@ -240,8 +240,9 @@ async def test_wrong_method_is_told_every_right_one(client: Client) -> None:
     refused = [
         await client.http.delete(f"{BASE}/api/v1/jobs"),
         await client.http.options(f"{BASE}/api/v1/artifacts/{digest}"),
+        await client.http.options(f"{BASE}/api/v1/jobs/with-files"),  # which is no job's id
     ]
-    assert [answer.headers["Allow"] for answer in refused] == ["GET, POST", "GET, PUT"]
+    assert [answer.headers["Allow"] for answer in refused] == ["GET, POST", "GET, PUT", "POST"]
 
 
 async def test_request_id_of_the_client_is_kept_if_it_is_harmless(client: Client) -> None:
