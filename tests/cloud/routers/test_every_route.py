@@ -241,8 +241,10 @@ async def test_wrong_method_is_told_every_right_one(client: Client) -> None:
         await client.http.delete(f"{BASE}/api/v1/jobs"),
         await client.http.options(f"{BASE}/api/v1/artifacts/{digest}"),
         await client.http.options(f"{BASE}/api/v1/jobs/with-files"),  # which is no job's id
+        await client.call("GET", "/jobs/with-files"),
     ]
-    assert [answer.headers["Allow"] for answer in refused] == ["GET, POST", "GET, PUT", "POST"]
+    assert [answer.status_code for answer in refused] == [405] * 4
+    assert [answer.headers["Allow"] for answer in refused] == ["GET, POST", "GET, PUT", "POST", "POST"]
 
 
 async def test_request_id_of_the_client_is_kept_if_it_is_harmless(client: Client) -> None:
