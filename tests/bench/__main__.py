@@ -20,15 +20,23 @@ def main() -> int:
     )
     console = Console(width=170)
     figures: list[Figure] = []
+    broken: list[str] = []
     for area in areas:
         begun = time.monotonic()
-        measured = importlib.import_module(f"tests.bench.{area}").measure()
+        try:
+            measured = importlib.import_module(f"tests.bench.{area}").measure()
+        except Exception:  # noqa: BLE001 - what was measured before is told all the same
+            console.print_exception()
+            broken.append(area)
+            continue
         figures += measured
         console.print(f"{area}: {len(measured)} figures in {time.monotonic() - begun:.0f} s", style="dim")
     console.print(_table(figures))
     missed = [figure for figure in figures if not figure.met]
     console.print(f"{len(figures) - len(missed)} of {len(figures)} goals met")
-    return 1 if missed else 0
+    if broken:
+        console.print(f"not measured: {', '.join(broken)}")
+    return 1 if missed or broken else 0
 
 
 def _table(figures: list[Figure]) -> Table:

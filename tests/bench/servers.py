@@ -38,6 +38,7 @@ _SEED = 20
 _MIXED = 1500
 _PRESETS = 4
 _SIZES = (1_000, 100_000, 1_000_000)
+_FILLED_WITHIN_S = 600.0
 _CLAIMS = 60
 _GAP_JOBS = 40
 _MODEL = "random_sd15_fp16.safetensors"
@@ -79,7 +80,7 @@ def _choosing() -> list[Figure]:
 
 async def _at_sizes(url: str) -> list[Figure]:
     await migrate_postgres(url)
-    async with aclosing(PostgresDatabase(url=url, connections=2)) as database:
+    async with aclosing(PostgresDatabase(url=url, connections=2, longest_s=_FILLED_WITHIN_S)) as database:
         return await _grown(database)
 
 
