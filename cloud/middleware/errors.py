@@ -58,8 +58,7 @@ def install_error_answers(app: FastAPI) -> None:
 
 
 async def _handle(request: Request, error: Exception) -> JSONResponse:
-    named = request.app.openapi()["paths"].get(request.url.path)
-    if isinstance(error, RequestValidationError) and named and request.method.lower() not in named:
+    if isinstance(error, RequestValidationError) and request.method not in _methods_of(request):
         error = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)  # another route took its name for an id
     answer = answer_to(error)
     if answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -10,6 +10,7 @@ import pytest
 
 from cloud.repositories.attempt import Claim
 from cloud.repositories.database import Database
+from cloud.repositories.unit import Unit
 from cloud.services.attempt_rules import AttemptRules
 from cloud.services.waiting import NO_SERVER
 from shared.comfy.client import ComfyClient
@@ -23,6 +24,7 @@ from tests.support.comfy_server import ComfyServer, comfy_server
 MODEL = "random_sd15_fp16.safetensors"
 NAME = "gpu"
 FEW = {"model": MODEL, "steps": 3}
+NO_TEXT = "a\0b\ud800c"  # what PostgreSQL does not take, and what is no UTF-8
 
 
 @pytest.fixture
@@ -177,3 +179,50 @@ async def test_a_model_that_no_seat_has_fails_the_job_at_once(shop: Shop, server
     assert "nowhere.safetensors" in (job.failure_message or "")
     assert there.state is JobState.COMPLETED
     assert len(server.begun) == 1
+
+
+async def test_facts_that_no_table_takes_keep_no_job_from_its_server(shop: Shop, server: ComfyServer) -> None:
+    server.version = NO_TEXT + "x" * 5000
+    server.device = {"name": f"cuda:0 {NO_TEXT}", "vram_total": 10**30, "vram_free": -1}
+    server.object_info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0].append(NO_TEXT)
+    job_id = await shop.submit(values=FEW)
+    async with shop.worker():
+        assert (await shop.end_of(job_id)).state is JobState.COMPLETED
+        told = await shop.until_server(NAME, lambda server: server.version is not None)
+        assert told.memory_bytes is None
+        assert (told.version or "").isprintable()
+
+
+async def test_the_cause_of_a_failure_is_told_whatever_it_is_written_with(
+    shop: Shop, server: ComfyServer
+) -> None:
+    server.faults.fail_with = ("ValueError", f"bad latent {NO_TEXT}")
+    job_id = await shop.submit(values=FEW)
+    async with shop.worker():
+        job = await shop.end_of(job_id)
+    assert (job.state, job.failure_code) == (JobState.FAILED, "execution_error")
+    assert "bad latent" in (job.failure_message or "")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_server_is_looked_after_again_after_a_fault_of_ours(shop: Shop, server: ComfyServer) -> None:
+    def broken(unit: Unit) -> None:
+        unit.connection.exec_driver_sql(
+            "CREATE TRIGGER fault BEFORE UPDATE OF queue_length ON servers"
+            " BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+
+    def mended(unit: Unit) -> None:
+        unit.connection.exec_driver_sql("DROP TRIGGER fault")
+
+    shop.rules = AttemptRules(lease=timedelta(seconds=2))
+    shop.set_up()
+    await shop.database.write(broken)
+    job_id = await shop.submit(values=FEW)
+    async with shop.worker():
+        async with asyncio.timeout(60):
+            while server.count("GET", "/system_stats") < 3:  # noqa: ASYNC110 - the stand-in has no event for it
+                await asyncio.sleep(0.01)
+        await shop.database.write(mended)
+        assert (await shop.end_of(job_id)).state is JobState.COMPLETED
+    assert server.begun
